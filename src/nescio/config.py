@@ -1,0 +1,206 @@
+"""Run files: YAML in, one small frozen section a stage out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
+
+from nescio.errors import ConfigError, describe_unknown
+
+Positive = Annotated[int, Field(ge=1)]
+System = Literal["base", "few_shot", "tuned"]
+
+
+class Section(BaseModel):
+    """A frozen part of a run file; unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ModelConfig(Section):
+    """Which model to tune."""
+
+    name: str = "smollm2-135m"
+    """Alias, hub id, local folder or GGUF file."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """`auto`: bfloat16 where the processor computes in it natively, else float32."""
+    device: str = "auto"
+    """`auto`: CUDA where there is one, else the processor."""
+
+
+class DataConfig(Section):
+    """Where the three splits come from."""
+
+    folder: str = "failure_aware"
+    """`failure_aware` (ships with nescio) or a folder with train.jsonl, calibration.jsonl and test.jsonl."""
+    limit: Positive | None = None
+    """Keep only the first so many groups of each split: for a quick try, never for a result."""
+
+
+class TrainConfig(Section):
+    """LoRA fine-tuning."""
+
+    epochs: Annotated[float, Field(gt=0)] = 3
+    learning_rate: Annotated[float, Field(gt=0)] = 5e-4
+    """Peak, after warm-up."""
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    warmup_ratio: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """Share of the steps."""
+    rank: Positive = 8
+    alpha: Positive = 16
+    """The adapter is scaled by alpha / rank."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """On the adapter's input. Drawing the masks costs about a third of a training step on a processor."""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    batch_size: Positive = 4
+    """Rows a device and forward pass."""
+    gradient_accumulation_steps: Positive = 4
+    """Forward passes an optimiser step."""
+    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
+    decision_weight: Annotated[float, Field(gt=0)] = 1.0
+    """Weight of the decision's tokens in the loss; all other tokens of the completion weigh 1."""
+    max_length: Positive = 1024
+    """Rows of more tokens stop the run: a cut row would train on half an answer."""
+    packing: Literal["shared_prefix", "padded"] = "shared_prefix"
+    """`shared_prefix`: the rows of a batch lie in one sequence, behind their common prompt prefix, and cannot see one another."""
+    save_steps: Positive = 20
+    """Optimiser steps between checkpoints."""
+    report_to: tuple[str, ...] = ()
+    """Trackers of the trainer, by name: tensorboard, wandb, trackio, mlflow."""
+
+
+class PredictConfig(Section):
+    """Structured predictions."""
+
+    systems: tuple[System, ...] = ("base", "few_shot", "tuned")
+    shots: Positive = 4
+    """Worked examples in the prompt of the few-shot system, taken from the training split."""
+    batch_size: Positive = 32
+    temperature: Annotated[float, Field(ge=0)] = 0.0
+    """0 is greedy."""
+    max_answer_chars: Positive = 200
+    max_justification_chars: Positive = 200
+
+
+class CalibrateConfig(Section):
+    """Post-hoc calibration of P(correct)."""
+
+    methods: tuple[Literal["temperature", "platt"], ...] = ("temperature", "platt")
+    """Candidates; the lowest cross-validated negative log-likelihood on the calibration split wins."""
+
+
+class EvaluateConfig(Section):
+    """Metrics with intervals."""
+
+    resamples: Positive = 1000
+    """Bootstrap resamples of groups."""
+    bins: Positive = 10
+    """Bins of the reliability diagram and of ECE."""
+
+
+class ReportConfig(Section):
+    """The page for people."""
+
+    title: str = "nescio report"
+
+
+class RunConfig(Section):
+    """A whole run file."""
+
+    name: str = "run"
+    """The run folder is `runs/<name>` unless `out` is given."""
+    out: str | None = None
+    seed: Annotated[int, Field(ge=0)] = 0
+    model: ModelConfig = ModelConfig()
+    data: DataConfig = DataConfig()
+    train: TrainConfig = TrainConfig()
+    predict: PredictConfig = PredictConfig()
+    calibrate: CalibrateConfig = CalibrateConfig()
+    evaluate: EvaluateConfig = EvaluateConfig()
+    report: ReportConfig = ReportConfig()
+
+    @property
+    def folder(self) -> Path:
+        """Where the run's files go."""
+        return Path(self.out) if self.out else Path("runs") / self.name
+
+
+def load_run_config(path: str | Path, overrides: Iterable[str] = ()) -> RunConfig:
+    """Read a YAML run file and apply `section.key=value` overrides.
+
+    Args:
+        path: The run file.
+        overrides: Strings such as `train.epochs=1`; values are read as YAML.
+
+    Raises:
+        ConfigError: The file is missing, is no YAML mapping, or holds an unknown key or a bad value.
+    """
+    path = Path(path)
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"run file '{path}' does not exist; give the path of a YAML file such as configs/quickstart.yaml") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"run file '{path}' cannot be read: {error}") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"run file '{path}' is not valid YAML: {' '.join(str(error).split())}") from error
+    if content is None:
+        content = {}
+    if not isinstance(content, dict):
+        raise ConfigError(f"run file '{path}' must hold a mapping of sections, got {type(content).__name__}")
+    content.setdefault("name", path.stem)
+    for override in overrides:
+        _apply_override(content, override)
+    return parse_run_config(content, origin=str(path))
+
+
+def parse_run_config(content: Mapping[str, Any], *, origin: str = "config") -> RunConfig:
+    """Validate a mapping as a run config; `origin` names it in errors.
+
+    Raises:
+        ConfigError: An unknown key or a bad value.
+    """
+    try:
+        return RunConfig.model_validate(content)
+    except ValidationError as error:
+        raise ConfigError(f"{origin}: {_explain(error)}") from error
+
+
+def _apply_override(content: dict[str, Any], override: str) -> None:
+    key, separator, value = override.partition("=")
+    if not separator or not key.strip():
+        raise ConfigError(f"cannot read override '{override}'; write it as section.key=value, for example train.epochs=1")
+    *parents, last = key.strip().split(".")
+    target = content
+    for parent in parents:
+        target = target.setdefault(parent, {})
+        if not isinstance(target, dict):
+            raise ConfigError(f"cannot set '{key}': '{parent}' is not a section")
+    try:
+        target[last] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"cannot read the value of override '{override}': {' '.join(str(error).split())}") from error
+
+
+def _explain(error: ValidationError) -> str:
+    """The first problem of a validation, in one line."""
+    problem = error.errors()[0]
+    path = [str(part) for part in problem["loc"]]
+    if problem["type"] == "extra_forbidden":
+        known = _fields_at(path[:-1])
+        kind = f"key in section '{'.'.join(path[:-1])}'" if path[:-1] else "key"
+        return describe_unknown(kind, path[-1], known)
+    return f"{'.'.join(path)}: {problem['msg'].lower()}, got {problem['input']!r}"
+
+
+def _fields_at(path: list[str]) -> Iterable[str]:
+    section: Any = RunConfig
+    for part in path:
+        field: FieldInfo = section.model_fields[part]
+        section = field.annotation
+    return list(section.model_fields)

@@ -1,0 +1,115 @@
+"""The records that travel along the line: what is asked, what a system said, how it was graded."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Decision = Literal["correct", "uncertain", "refuse"]
+EvidenceQuality = Literal["high", "medium", "low"]
+Verdict = Literal["correct", "incorrect", "abstained", "ungraded"]
+
+DECISIONS: tuple[Decision, ...] = get_args(Decision)
+EVIDENCE_QUALITIES: tuple[EvidenceQuality, ...] = get_args(EvidenceQuality)
+SPLITS = ("train", "calibration", "test")
+
+Text = Annotated[str, Field(min_length=1, pattern=r"\S")]
+Probability = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
+
+
+class Record(BaseModel):
+    """An immutable row; unknown fields are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Example(Record):
+    """A question with its right decision (docs/data.md)."""
+
+    id: Text
+    """Unique over all splits."""
+    group: Text
+    """Twins share a group; a group never crosses a split."""
+    pattern: Text
+    """Why the other twin cannot be answered."""
+    language: Text = "en"
+    """ISO 639-1 code."""
+    question: Text
+    """What the user asks."""
+    context: Text | None = None
+    """Text given along with the question: evidence, never an instruction."""
+    decision: Decision
+    """The right decision by the labelling guideline."""
+    answer: Text
+    """What a careful assistant would say."""
+    justification: Text
+    """Why this decision, in one sentence."""
+    evidence_quality: EvidenceQuality
+    """How good the evidence at hand is; not a function of the decision."""
+    answers: tuple[Text, ...] = ()
+    """Gold aliases, any of which grades an answer right; empty unless the decision is `correct`."""
+    source: str = ""
+    """Where the facts come from."""
+
+    @model_validator(mode="after")
+    def _gold_answers_match_decision(self) -> Example:
+        if self.decision == "correct" and not self.answers:
+            raise ValueError("answers must hold at least one gold alias where the decision is 'correct'")
+        if self.decision != "correct" and self.answers:
+            raise ValueError(f"answers must be empty where the decision is '{self.decision}'")
+        return self
+
+
+class Prediction(Record):
+    """What one system said to one question."""
+
+    id: Text
+    """The example's id."""
+    decision: Decision | None
+    """The decision taken; None where the item failed."""
+    probabilities: dict[Decision, Probability] | None = None
+    """P(correct), P(uncertain), P(refuse) read at the decision position; they sum to 1."""
+    answer: str | None = None
+    """The answer in the structured reply."""
+    justification: str | None = None
+    """The justification in the structured reply."""
+    evidence_quality: EvidenceQuality | None = None
+    """The evidence quality in the structured reply."""
+    forced_answer: str | None = None
+    """The answer given when the decision is forced to `correct`; None where the decision was `correct` anyway."""
+    confidence: Probability | None = None
+    """Raw confidence that answering would be right: P(correct), not calibrated."""
+    failure: str | None = None
+    """Why there is no prediction; None where there is one."""
+
+    @model_validator(mode="after")
+    def _decided_or_failed(self) -> Prediction:
+        if (self.decision is None) != (self.failure is not None):
+            raise ValueError("a prediction needs either a decision or a failure, and not both")
+        return self
+
+    @property
+    def text_if_answering(self) -> str | None:
+        """The answer that the user would have read had the system answered."""
+        return self.answer if self.decision == "correct" else self.forced_answer
+
+
+class Grade(Record):
+    """What a grader concluded about one prediction's answer."""
+
+    id: Text
+    """The example's id."""
+    verdict: Verdict
+    """`ungraded` is counted and shown, never folded into another verdict."""
+    reason: str
+    """What the verdict rests on."""
+
+
+def answering_is_right(example: Example, grade: Grade) -> bool:
+    """Whether answering would have been right: the event that the confidence speaks of.
+
+    True iff the right decision is `correct` and the answer given (or, for items that were not answered, the forced
+    answer) grades correct. An ungraded answer counts as not right, so that a failed item never flatters a number.
+    """
+    return example.decision == "correct" and grade.verdict == "correct"
