@@ -1,0 +1,239 @@
+"""Teach a model the structured decision: LoRA fine-tuning on TRL's and PEFT's trainer."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import warnings
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from nescio.errors import TrainingError
+from nescio.models.load import LoadedModel
+from nescio.records import Example
+from nescio.store import translate_os_errors
+from nescio.train.lora import speed_up_lora
+from nescio.train.packing import collate_padded, collate_shared_prefix
+from nescio.train.rows import IGNORED, encode_rows
+
+OnStep = Callable[[int, int, float], None]
+"""Called with (optimiser steps done, steps in all, loss)."""
+
+
+class TrainedAdapter(NamedTuple):
+    """What training leaves behind."""
+
+    folder: Path
+    """The adapter in PEFT's format, with the tokenizer."""
+    loss_curve: list[dict[str, float]]
+    """`step`, `loss` (mean negative log-likelihood a completion token, nats) and `learning_rate` of each optimiser step."""
+    rows: int
+    tokens: int
+    """Of all rows, prompts included, one epoch."""
+    trainable_parameters: int
+
+
+def train_adapter(
+    loaded: LoadedModel,
+    examples: Sequence[Example],
+    folder: str | Path,
+    *,
+    epochs: float = 3,
+    learning_rate: float = 5e-4,
+    schedule: Literal["cosine", "linear", "constant"] = "cosine",
+    warmup_ratio: float = 0.1,
+    rank: int = 8,
+    alpha: int = 16,
+    dropout: float = 0.0,
+    weight_decay: float = 0.0,
+    batch_size: int = 4,
+    gradient_accumulation_steps: int = 4,
+    max_grad_norm: float = 1.0,
+    decision_weight: float = 1.0,
+    max_length: int = 1024,
+    packing: Literal["shared_prefix", "padded"] = "shared_prefix",
+    save_steps: int = 20,
+    report_to: Sequence[str] = (),
+    seed: int = 0,
+    checkpoints: str | Path | None = None,
+    on_step: OnStep | None = None,
+) -> TrainedAdapter:
+    """Fine-tune LoRA matrices on every linear layer, with loss on the structured reply only.
+
+    Training goes on from the newest whole checkpoint in `checkpoints`, to the same result as an undisturbed run. Under
+    `accelerate launch` or `torchrun` the rows are shared out over the processes.
+
+    Args:
+        loaded: Model and tokenizer; the model is changed in place.
+        examples: The training split.
+        folder: Where the adapter goes; it appears when training has ended.
+        epochs: Passes over the rows.
+        learning_rate: Peak.
+        schedule: Of the learning rate after warm-up.
+        warmup_ratio: Share of the steps.
+        rank: Of the LoRA matrices.
+        alpha: The adapter is scaled by alpha / rank.
+        dropout: On the adapter's input.
+        weight_decay: Of AdamW.
+        batch_size: Rows a device and forward pass.
+        gradient_accumulation_steps: Forward passes an optimiser step.
+        max_grad_norm: Gradients are clipped to this norm.
+        decision_weight: Weight of the decision's tokens in the loss.
+        max_length: Longest row allowed, in tokens.
+        packing: How a batch is laid out.
+        save_steps: Optimiser steps between checkpoints.
+        report_to: Names of trackers.
+        seed: Of adapter weights and row order.
+        checkpoints: Folder for checkpoints; default `<folder>-checkpoints`.
+        on_step: Progress.
+
+    Raises:
+        TrainingError: No rows, a row too long, or a loss that is not finite (with its step).
+        StoreError: The disk is full.
+    """
+    from datasets import Dataset
+    from peft import LoraConfig, get_peft_model
+    from transformers import set_seed
+    from trl import SFTConfig
+
+    if not examples:
+        raise TrainingError("there are no training rows")
+    model, tokenizer = loaded
+    rows = encode_rows(tokenizer, examples, max_length=max_length, decision_weight=decision_weight)
+    scratch = Path(checkpoints) if checkpoints else Path(f"{folder}-checkpoints")
+    set_seed(seed)
+    lora = LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=dropout, target_modules="all-linear", task_type="CAUSAL_LM")
+    peft_model = get_peft_model(model, lora)
+    speed_up_lora(peft_model)
+    arguments = SFTConfig(
+        output_dir=str(scratch),
+        num_train_epochs=epochs,
+        learning_rate=learning_rate,
+        lr_scheduler_type={"constant": "constant_with_warmup"}.get(schedule, schedule),
+        warmup_steps=warmup_ratio,
+        weight_decay=weight_decay,
+        per_device_train_batch_size=batch_size,
+        gradient_accumulation_steps=gradient_accumulation_steps,
+        max_grad_norm=max_grad_norm,
+        save_steps=save_steps,
+        save_total_limit=2,
+        logging_steps=1,
+        report_to=list(report_to) or "none",
+        seed=seed,
+        data_seed=seed,
+        use_cpu=model.device.type == "cpu",
+        # The weights already have their dtype; autocasting them again would only cost time.
+        bf16=False,
+        # Rows are short: recomputing activations would cost a third of the time to save memory that is there.
+        gradient_checkpointing=False,
+        disable_tqdm=True,
+        dataloader_pin_memory=False,
+        remove_unused_columns=False,
+        dataset_kwargs={"skip_prepare_dataset": True},
+        max_length=None,
+    )
+    if packing == "shared_prefix":
+        collate = partial(collate_shared_prefix, config=model.config, dtype=model.dtype)
+    else:
+        collate = partial(collate_padded, pad_token_id=tokenizer.pad_token_id)
+    trainer = _make_trainer(
+        model=peft_model,
+        args=arguments,
+        # The collator looks rows up by number, so that the data set stays a plain column of integers.
+        train_dataset=Dataset.from_dict({"row": list(range(len(rows))), "labels": [[0]] * len(rows)}),
+        data_collator=lambda items: collate([rows[item["row"]] for item in items]),
+        processing_class=tokenizer,
+        on_step=on_step,
+    )
+    with translate_os_errors(f"saving checkpoints in {scratch}"), warnings.catch_warnings():
+        # Resuming skips the rows of the finished steps; the trainer's advice on doing so is not the user's business.
+        warnings.filterwarnings("ignore", category=UserWarning)
+        trainer.train(resume_from_checkpoint=_newest_whole_checkpoint(scratch))
+    if trainer.is_world_process_zero():
+        _save_adapter(trainer.accelerator.unwrap_model(trainer.model), tokenizer, Path(folder), scratch)
+    trainer.accelerator.wait_for_everyone()
+    return TrainedAdapter(
+        folder=Path(folder),
+        loss_curve=_loss_curve(trainer.state.log_history),
+        rows=len(rows),
+        tokens=sum(len(row.input_ids) for row in rows),
+        trainable_parameters=sum(p.numel() for p in peft_model.parameters() if p.requires_grad),
+    )
+
+
+def _make_trainer(*, on_step: OnStep | None, **arguments: Any) -> Any:
+    """TRL's trainer with a loss that computes logits only where there is something to learn."""
+    import torch
+    from transformers import TrainerCallback
+    from trl import SFTTrainer
+
+    class Progress(TrainerCallback):
+        def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
+            if on_step and logs and "loss" in logs:
+                on_step(state.global_step, state.max_steps, logs["loss"])
+
+    class CompletionTrainer(SFTTrainer):
+        def compute_loss(
+            self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+        ) -> Any:
+            labels, weights = inputs.pop("labels"), inputs.pop("loss_weights")
+            # A token's loss is computed from the place before it.
+            places = (labels[:, 1:] != IGNORED).any(0).nonzero()[:, 0]
+            logits = model(**inputs, logits_to_keep=places, use_cache=False).logits.float()
+            targets = labels[:, places + 1]
+            nll = torch.nn.functional.cross_entropy(
+                logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="none"
+            )
+            count = num_items_in_batch if num_items_in_batch is not None else (targets != IGNORED).sum()
+            loss = (nll * weights[:, places + 1].flatten()).sum() / count
+            if self.args.average_tokens_across_devices and num_items_in_batch is not None:
+                loss = loss * self.accelerator.num_processes
+            if not torch.isfinite(loss):
+                raise TrainingError(
+                    f"the loss became {loss.item()} at step {self.state.global_step + 1}; "
+                    "lower train.learning_rate or set model.dtype=float32"
+                )
+            return (loss, None) if return_outputs else loss
+
+        def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+            super(SFTTrainer, self).log(logs, start_time)  # TRL's own would add metrics of logits that were never computed
+
+    trainer = CompletionTrainer(**arguments)
+    trainer.add_callback(Progress())
+    # Batches hold several rows in one sequence: they must reach the model as they are.
+    trainer.model_accepts_loss_kwargs = True
+    return trainer
+
+
+def _newest_whole_checkpoint(folder: Path) -> str | None:
+    """The last checkpoint that was written to its end; torn ones are removed."""
+    found = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]), reverse=True)
+    for path in found:
+        try:
+            json.loads((path / "trainer_state.json").read_text(encoding="utf-8"))  # the trainer writes this file last
+        except (OSError, ValueError):
+            shutil.rmtree(path)
+        else:
+            return str(path)
+    return None
+
+
+def _save_adapter(model: Any, tokenizer: Any, folder: Path, scratch: Path) -> None:
+    """Write beside and rename, so that the folder is there whole or not at all."""
+    fresh = scratch / "adapter"
+    with translate_os_errors(f"saving the adapter to {folder}"):
+        model.save_pretrained(fresh)
+        tokenizer.save_pretrained(fresh)
+        (fresh / "README.md").unlink(missing_ok=True)  # PEFT's blank model card; the report writes a real one
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        fresh.rename(folder)
+        shutil.rmtree(scratch)
+
+
+def _loss_curve(history: list[dict[str, float]]) -> list[dict[str, float]]:
+    keys = ("step", "loss", "learning_rate")
+    return [{key: entry[key] for key in keys} for entry in history if "loss" in entry and math.isfinite(entry["loss"])]

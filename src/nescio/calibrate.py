@@ -1,0 +1,97 @@
+"""The calibrate stage: fit a calibrator of P(correct) on the calibration split, and remember which questions it saw."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from pydantic import Field
+
+from nescio.confidence.calibrators import CalibrationMethod, Calibrator, choose_calibrator
+from nescio.errors import DataError
+from nescio.records import Example, Grade, Prediction, Probability, Record, answering_is_right
+
+Count = Annotated[int, Field(ge=0)]
+
+
+class Calibration(Record):
+    """A fitted calibrator and where it comes from."""
+
+    calibrator: Calibrator
+    """Maps raw confidence to calibrated confidence."""
+    method: CalibrationMethod
+    """The method chosen."""
+    candidates: dict[str, float]
+    """Cross-validated negative log-likelihood of each candidate, in nats an item; empty where none could be fitted."""
+    n: Count
+    """Predictions used."""
+    n_failed: Count
+    """Predictions without a confidence, left out of the fit."""
+    prior: Probability | None
+    """Share of the used predictions for which answering would have been right; None where there are none."""
+    question_ids: tuple[str, ...]
+    """Every question of the calibration split, failed ones included, sorted; none of them may be evaluated."""
+    reason: str | None = None
+    """Why confidences are left as they are; None where a method was chosen by its likelihood."""
+
+
+def calibrate_confidence(
+    examples: Sequence[Example],
+    predictions: Sequence[Prediction],
+    grades: Sequence[Grade],
+    *,
+    methods: Sequence[str],
+    seed: int = 0,
+) -> Calibration:
+    """Fit the calibrator of one system on the calibration split.
+
+    The event is `answering_is_right`: the right decision is `correct` and the (forced) answer grades correct. A failed
+    prediction, or one without a confidence, is left out of the fit and counted.
+
+    Args:
+        examples: The calibration split.
+        predictions: One prediction an example, in any order.
+        grades: One grade an example, in any order.
+        methods: Candidates, see `choose_calibrator`.
+        seed: Deals the groups into folds.
+
+    Raises:
+        DataError: Predictions or grades are not those of the examples.
+        ConfigError: A method is unknown or none is named.
+    """
+    ids = [example.id for example in examples]
+    _check_ids(ids, [prediction.id for prediction in predictions], what="prediction")
+    _check_ids(ids, [grade.id for grade in grades], what="grade")
+    prediction_of = {prediction.id: prediction for prediction in predictions}
+    grade_of = {grade.id: grade for grade in grades}
+    confidence, right, groups = [], [], []
+    for example in examples:
+        prediction = prediction_of[example.id]
+        if prediction.decision is None or prediction.confidence is None:
+            continue
+        confidence.append(prediction.confidence)
+        right.append(answering_is_right(example, grade_of[example.id]))
+        groups.append(example.group)
+    choice = choose_calibrator(confidence, right, groups, methods=methods, seed=seed)
+    return Calibration(
+        calibrator=choice.calibrator,
+        method=choice.calibrator.method,
+        candidates=choice.negative_log_likelihood,
+        n=len(right),
+        n_failed=len(examples) - len(right),
+        prior=sum(right) / len(right) if right else None,
+        question_ids=tuple(sorted(ids)),
+        reason=choice.reason,
+    )
+
+
+def _check_ids(expected: Sequence[str], got: Sequence[str], *, what: str) -> None:
+    known, seen = set(expected), set(got)
+    missing = next((one for one in expected if one not in seen), None)
+    extra = next((one for one in got if one not in known), None)
+    if missing is not None:
+        raise DataError(f"calibration has no {what} for question '{missing}'; predict and grade the whole calibration split")
+    if extra is not None:
+        raise DataError(f"calibration has a {what} for '{extra}', which is not in the calibration split; use the matching files")
+    if len(got) != len(seen) or len(expected) != len(known):
+        raise DataError(f"calibration has a question id twice among its examples or {what}s; keep one row an id")

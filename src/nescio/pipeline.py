@@ -1,0 +1,505 @@
+"""The whole line: data, train, predict, grade, calibrate, evaluate, report; finished stages are not run again."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Protocol
+
+import nescio
+from nescio.config import RunConfig, System
+from nescio.errors import DataError, StoreError
+from nescio.records import Example, Grade, Prediction
+from nescio.store import read_json, read_records, sha256_of_file, sha256_of_json, write_json, write_records
+
+STAGES = ("data", "train", "predict", "grade", "calibrate", "evaluate", "report")
+PREDICTED_SPLITS = ("calibration", "test")
+
+
+class Progress(Protocol):
+    """What a front end hears of a run."""
+
+    def begin(self, stage: str, note: str) -> None:
+        """A stage begins."""
+
+    def advance(self, stage: str, done: int, total: int, note: str) -> None:
+        """Part of a stage is done."""
+
+    def end(self, stage: str, note: str) -> None:
+        """A stage has ended, or was skipped."""
+
+
+class Silence:
+    """A front end that says nothing."""
+
+    def begin(self, stage: str, note: str) -> None:
+        """Say nothing."""
+
+    def advance(self, stage: str, done: int, total: int, note: str) -> None:
+        """Say nothing."""
+
+    def end(self, stage: str, note: str) -> None:
+        """Say nothing."""
+
+
+def run_line(config: RunConfig, *, until: str = "report", progress: Progress | None = None) -> Path:
+    """Run the stages up to `until`; a stage whose config and inputs are unchanged is skipped.
+
+    Args:
+        config: The resolved run file.
+        until: Last stage to run.
+        progress: Front end.
+
+    Returns:
+        The run folder.
+
+    Raises:
+        NescioError: Whatever is wrong with the run, its data or its model.
+    """
+    run = Run(config, progress or Silence())
+    with run.locked():
+        write_json(run.folder / "config.json", config.model_dump())
+        for stage in STAGES[: STAGES.index(until) + 1]:
+            if stage == "train" and "tuned" not in config.predict.systems and until != "train":
+                continue
+            _STAGE_FUNCTIONS[stage](run)
+    return run.folder
+
+
+@dataclass
+class Run:
+    """A run folder, its manifest and what is already loaded from it."""
+
+    config: RunConfig
+    progress: Progress
+    manifest: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Take up the manifest of an earlier run in the same folder."""
+        path = self.folder / "manifest.json"
+        self.manifest = read_json(path) if path.is_file() else {"stages": {}}
+
+    @property
+    def folder(self) -> Path:
+        """The run folder."""
+        return self.config.folder
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep a second process out of the folder; the lock dies with its process."""
+        import fcntl
+
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / ".lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise StoreError(f"another process is at work in '{self.folder}'; wait for it or choose another name or out") from None
+            yield
+
+    def stage(self, name: str, inputs: Mapping[str, Any], outputs: Sequence[str], work: Callable[[], str]) -> None:
+        """Do the work of a stage unless its inputs and its outputs are as they were.
+
+        Args:
+            name: The stage, or a part of it (`predict/base`).
+            inputs: All that the outputs depend on: config, digests of files.
+            outputs: Files in the run folder.
+            work: Makes the outputs and returns a note for the front end.
+        """
+        key = sha256_of_json({"inputs": inputs, "nescio": nescio.__version__})
+        known = self.manifest["stages"].get(name, {})
+        if known.get("key") == key and known.get("outputs") == self.digests(outputs):
+            self.progress.end(name, "unchanged, skipped")
+            return
+        self.progress.begin(name, "")
+        started = time.perf_counter()
+        with _peak_memory() as memory:
+            note = work()
+        seconds = time.perf_counter() - started
+        self.manifest["stages"][name] = {
+            "key": key,
+            "inputs": dict(inputs),
+            "outputs": self.digests(outputs),
+            "seconds": round(seconds, 2),
+            "peak_memory_mib": round(memory.peak / 2**20),
+        }
+        self.save_manifest()
+        self.progress.end(name, f"{note} [{seconds:.0f} s]" if note else f"{seconds:.0f} s")
+
+    def digests(self, outputs: Sequence[str]) -> dict[str, str | None]:
+        """sha256 of each output file; None where it is missing."""
+        return {name: sha256_of_file(path) if (path := self.folder / name).is_file() else None for name in outputs}
+
+    def save_manifest(self) -> None:
+        """Write the manifest with versions, commit and seed as they are now."""
+        self.manifest |= {"seed": self.config.seed, "commit": _commit(), "versions": _versions(), "machine": _machine()}
+        write_json(self.folder / "manifest.json", self.manifest)
+
+    def examples(self, split: str) -> list[Example]:
+        """A split as the data stage left it."""
+        return read_records(self.folder / "data" / f"{split}.jsonl", Example)
+
+    def predictions(self, system: str, split: str) -> list[Prediction]:
+        """Predictions of a system."""
+        return read_records(self.folder / "predictions" / f"{system}.{split}.jsonl", Prediction)
+
+    def grades(self, system: str, split: str) -> list[Grade]:
+        """Grades of a system's predictions."""
+        return read_records(self.folder / "grades" / f"{system}.{split}.jsonl", Grade)
+
+    def digest(self, name: str) -> str | None:
+        """sha256 of one file of the folder."""
+        return self.digests([name])[name]
+
+
+def prepare_data(run: Run) -> None:
+    """Read and check the splits, and keep the run's own copy."""
+    from nescio.data.load import find_folder, load_splits
+
+    data = run.config.data
+    source = Path(str(find_folder(data.folder)))
+    files = {path.name: sha256_of_file(path) for path in sorted(source.glob("*.jsonl"))}
+
+    def work() -> str:
+        splits = load_splits(data.folder, limit=data.limit)
+        for split, examples in splits.items():
+            write_records(run.folder / "data" / f"{split}.jsonl", examples)
+        return ", ".join(f"{len(examples)} {split}" for split, examples in splits.items())
+
+    outputs = [f"data/{split}.jsonl" for split in ("train", "calibration", "test")]
+    run.stage("data", {"files": files, "limit": data.limit}, outputs, work)
+
+
+def train(run: Run) -> None:
+    """Tune the adapter on the training split."""
+    config = run.config
+    inputs = {
+        "model": _model_identity(run),
+        "train": config.train.model_dump(exclude={"report_to", "save_steps"}),
+        "seed": config.seed,
+        "rows": run.digest("data/train.jsonl"),
+    }
+
+    def work() -> str:
+        from nescio.models.load import load_model
+        from nescio.train import train_adapter
+
+        key = sha256_of_json(inputs)[:16]
+        loaded = load_model(config.model.name, dtype=config.model.dtype, device=config.model.device)
+        result = train_adapter(
+            loaded,
+            run.examples("train"),
+            run.folder / "adapter",
+            **config.train.model_dump(),
+            seed=config.seed,
+            checkpoints=run.folder / f".checkpoints-{key}",
+            on_step=lambda step, total, loss: run.progress.advance("train", step, total, f"loss {loss:.3f}"),
+        )
+        curve = {"steps": result.loss_curve, "rows": result.rows, "tokens": result.tokens}
+        write_json(run.folder / "train.json", curve | {"trainable_parameters": result.trainable_parameters})
+        return f"{result.rows} rows, final loss {result.loss_curve[-1]['loss']:.3f}"
+
+    run.stage("train", inputs, ["adapter/adapter_model.safetensors", "adapter/adapter_config.json", "train.json"], work)
+
+
+def predict(run: Run) -> None:
+    """Let each system answer the calibration and the test split."""
+    for system in run.config.predict.systems:
+        _predict_system(run, system)
+
+
+def _predict_system(run: Run, system: System) -> None:
+    config = run.config
+    shots = _choose_shots(run.examples("train"), config.predict.shots) if system == "few_shot" else []
+    inputs = {
+        "model": _model_identity(run),
+        "predict": config.predict.model_dump(exclude={"systems", "shots"}),
+        "seed": config.seed if config.predict.temperature else None,
+        "adapter": run.digest("adapter/adapter_model.safetensors") if system == "tuned" else None,
+        "shots": [shot.id for shot in shots],
+        "splits": {split: run.digest(f"data/{split}.jsonl") for split in PREDICTED_SPLITS},
+    }
+    outputs = [f"predictions/{system}.{split}.jsonl" for split in PREDICTED_SPLITS]
+
+    def work() -> str:
+        from nescio.predict import predict as predict_examples
+        from nescio.predict import predict_resumably
+
+        loaded = _load_system(run, system)
+        splits = {split: run.examples(split) for split in PREDICTED_SPLITS}
+        options = config.predict.model_dump(include={"batch_size", "temperature", "max_answer_chars", "max_justification_chars"})
+        done = predict_resumably(
+            lambda examples: predict_examples(loaded, examples, shots=shots, seed=config.seed, **options),
+            [example for split in PREDICTED_SPLITS for example in splits[split]],
+            partial=run.folder / "predictions" / f".{system}-{sha256_of_json(inputs)[:16]}.jsonl",
+            chunk_rows=4 * config.predict.batch_size,
+            on_chunk=lambda count, total: run.progress.advance(f"predict/{system}", count, total, ""),
+        )
+        for split, examples in splits.items():
+            write_records(run.folder / "predictions" / f"{system}.{split}.jsonl", [done[e.id] for e in examples])
+        failed = sum(prediction.failure is not None for prediction in done.values())
+        return f"{len(done)} items" + (f", {failed} failed" if failed else "")
+
+    run.stage(f"predict/{system}", inputs, outputs, work)
+
+
+def _load_system(run: Run, system: System) -> Any:
+    from nescio.models.load import load_adapted_model, load_model
+
+    model = run.config.model
+    if system == "tuned":
+        return load_adapted_model(model.name, run.folder / "adapter", dtype=model.dtype, device=model.device)
+    return load_model(model.name, dtype=model.dtype, device=model.device)
+
+
+def _choose_shots(examples: Sequence[Example], number: int) -> list[Example]:
+    """Worked examples: decisions in turn, every one of another pattern, with and without context, of middling length."""
+    wanted = ("correct", "uncertain", "refuse", "correct")
+    typical = sorted(len(e.question) + len(e.context or "") + len(e.answer) + len(e.justification) for e in examples)
+    middle = typical[len(typical) // 2]
+    shots: list[Example] = []
+    for turn in range(number):
+        fitting = [
+            e
+            for e in examples
+            if e.decision == wanted[turn % len(wanted)] and e.pattern not in {shot.pattern for shot in shots}
+            and (e.context is None) == (turn % 4 in (0, 3))
+        ] or [e for e in examples if e not in shots]  # fmt: skip
+        shots.append(
+            min(fitting, key=lambda e: abs(len(e.question) + len(e.context or "") + len(e.answer) + len(e.justification) - middle))
+        )
+    return shots
+
+
+def grade(run: Run) -> None:
+    """Grade every system's answers."""
+    systems = run.config.predict.systems
+    names = [f"{system}.{split}.jsonl" for system in systems for split in PREDICTED_SPLITS]
+    inputs = {
+        "predictions": {name: run.digest(f"predictions/{name}") for name in names},
+        "splits": {split: run.digest(f"data/{split}.jsonl") for split in PREDICTED_SPLITS},
+    }
+
+    def work() -> str:
+        from nescio.grade import grade_predictions
+
+        for system in systems:
+            for split in PREDICTED_SPLITS:
+                grades = grade_predictions(run.examples(split), run.predictions(system, split))
+                write_records(run.folder / "grades" / f"{system}.{split}.jsonl", grades)
+        return ""
+
+    run.stage("grade", inputs, [f"grades/{name}" for name in names], work)
+
+
+def calibrate(run: Run) -> None:
+    """Fit each system's calibrator on the calibration split."""
+    systems = run.config.predict.systems
+    inputs = {
+        "calibrate": run.config.calibrate.model_dump(),
+        "seed": run.config.seed,
+        "files": {name: run.digest(name) for system in systems for name in _files_of(system, "calibration")},
+    }
+
+    def work() -> str:
+        from nescio.calibrate import calibrate_confidence
+
+        examples = run.examples("calibration")
+        fitted = {
+            system: calibrate_confidence(
+                examples,
+                run.predictions(system, "calibration"),
+                run.grades(system, "calibration"),
+                methods=run.config.calibrate.methods,
+                seed=run.config.seed,
+            )
+            for system in systems
+        }
+        write_json(run.folder / "calibrate.json", {name: json.loads(c.model_dump_json()) for name, c in fitted.items()})
+        return ", ".join(f"{name}: {c.method}" for name, c in fitted.items())
+
+    run.stage("calibrate", inputs, ["calibrate.json"], work)
+
+
+def evaluate(run: Run) -> None:
+    """Score every system on the test split."""
+    systems = run.config.predict.systems
+    inputs = {
+        "evaluate": run.config.evaluate.model_dump(),
+        "seed": run.config.seed,
+        "calibrate": run.digest("calibrate.json"),
+        "files": {name: run.digest(name) for system in systems for name in _files_of(system, "test")},
+    }
+
+    def work() -> str:
+        from nescio.evaluate import evaluate_systems
+
+        calibrations = _calibrations(run)
+        seen = {example.id for example in run.examples("train")}
+        for calibration in calibrations.values():
+            seen.update(calibration.question_ids)
+        scorecard = evaluate_systems(
+            run.examples("test"),
+            {system: run.predictions(system, "test") for system in systems},
+            {system: run.grades(system, "test") for system in systems},
+            calibrations={name: calibration.calibrator for name, calibration in calibrations.items()},
+            seen_ids=seen,
+            pairs=[("tuned", other) for other in systems if other != "tuned" and "tuned" in systems],
+            n_resamples=run.config.evaluate.resamples,
+            n_bins=run.config.evaluate.bins,
+            seed=run.config.seed,
+        )
+        write_json(run.folder / "scorecard.json", scorecard)
+        return ""
+
+    run.stage("evaluate", inputs, ["scorecard.json"], work)
+
+
+def report(run: Run) -> None:
+    """Write the page for people, and the adapter's model card."""
+    systems = run.config.predict.systems
+    inputs = {
+        "report": run.config.report.model_dump(),
+        "scorecard": run.digest("scorecard.json"),
+        "train": run.digest("train.json"),
+        "files": {name: run.digest(name) for system in systems for name in _files_of(system, "test")},
+    }
+
+    def work() -> str:
+        from nescio.report import ReportContent, write_model_card, write_report
+
+        calibrations = _calibrations(run)
+        predictions = {system: run.predictions(system, "test") for system in systems}
+        tuned = "tuned" in systems
+        content = ReportContent(
+            title=run.config.report.title,
+            scorecard=read_json(run.folder / "scorecard.json"),
+            examples=run.examples("test"),
+            predictions=predictions,
+            grades={system: run.grades(system, "test") for system in systems},
+            calibrated={system: _calibrated(calibrations[system].calibrator, rows) for system, rows in predictions.items()},
+            loss_curve=read_json(run.folder / "train.json")["steps"] if tuned else [],
+            settings=run.config.model_dump(),
+            manifest=run.manifest,
+        )
+        write_report(run.folder / "report", content)
+        if tuned:
+            write_model_card(run.folder / "adapter" / "README.md", content)
+        return str(run.folder / "report" / "index.html")
+
+    run.stage("report", inputs, ["report/index.html"], work)
+
+
+_STAGE_FUNCTIONS: dict[str, Callable[[Run], None]] = {
+    "data": prepare_data,
+    "train": train,
+    "predict": predict,
+    "grade": grade,
+    "calibrate": calibrate,
+    "evaluate": evaluate,
+    "report": report,
+}
+
+
+def _files_of(system: str, split: str) -> list[str]:
+    return [f"data/{split}.jsonl", f"predictions/{system}.{split}.jsonl", f"grades/{system}.{split}.jsonl"]
+
+
+def _calibrations(run: Run) -> dict[str, Any]:
+    from nescio.calibrate import Calibration
+
+    content = read_json(run.folder / "calibrate.json")
+    return {name: Calibration.model_validate(value) for name, value in content.items()}
+
+
+def _calibrated(calibrator: Any, predictions: Sequence[Prediction]) -> list[float | None]:
+    return [None if p.confidence is None else float(calibrator.apply([p.confidence])[0]) for p in predictions]
+
+
+def _model_identity(run: Run) -> dict[str, Any]:
+    """What names the model's weights without reading them all."""
+    from nescio.models.load import pick_device, pick_dtype, resolve_model
+
+    model = run.config.model
+    source = resolve_model(model.name)
+    device = pick_device(model.device)
+    identity: dict[str, Any] = {"name": model.name, "dtype": pick_dtype(model.dtype, device=device), "device": device.split(":")[0]}
+    if Path(source).is_dir():
+        files = sorted(path for path in Path(source).iterdir() if path.is_file())
+        identity["files"] = {path.name: path.stat().st_size for path in files} | {"config": sha256_of_file(Path(source) / "config.json")}
+    return identity
+
+
+@dataclass
+class _Memory:
+    peak: int = 0
+
+
+@contextmanager
+def _peak_memory() -> Iterator[_Memory]:
+    """Watch this process's resident memory, in bytes."""
+    import psutil
+
+    process, memory, done = psutil.Process(), _Memory(), threading.Event()
+
+    def watch() -> None:
+        while not done.is_set():
+            memory.peak = max(memory.peak, process.memory_info().rss)
+            done.wait(0.1)
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield memory
+    finally:
+        done.set()
+        thread.join()
+
+
+def _versions() -> dict[str, str]:
+    names = ("nescio", "torch", "transformers", "trl", "peft", "accelerate", "llguidance", "numpy", "scipy")
+    versions = {"python": platform.python_version()}
+    for name in names:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def _machine() -> dict[str, Any]:
+    return {"platform": platform.platform(), "cores": os.cpu_count()}
+
+
+def _commit() -> str | None:
+    """The commit of the checkout that nescio runs from, with a plus sign where files differ from it."""
+    here = Path(__file__).parent
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(["git", *arguments], cwd=here, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--", ".") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def newest_report(root: Path = Path("runs")) -> Path:
+    """The report written last below `root`.
+
+    Raises:
+        DataError: There is none.
+    """
+    pages = sorted(root.glob("*/report/index.html"), key=lambda path: path.stat().st_mtime)
+    if not pages:
+        raise DataError(f"no report below '{root}'; run `nescio run configs/quickstart.yaml` first")
+    return pages[-1]

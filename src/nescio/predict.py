@@ -1,0 +1,308 @@
+"""Structured predictions: valid by construction, the decision read from the logits."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nescio.errors import ModelError
+from nescio.models.load import LoadedModel
+from nescio.models.prompt import build_messages, encode_messages, reply_schema
+from nescio.models.torch_engine import Feed, TorchEngine
+from nescio.records import DECISIONS, Decision, Example, Prediction
+from nescio.store import translate_os_errors
+
+Logits = NDArray[np.float32]
+Choose = Callable[[Logits], int]
+Decoding = Generator[Feed, Any, None]
+
+OPENING = '{"decision": "'
+TO_ANSWER = '", "answer": "'
+
+
+def predict(
+    loaded: LoadedModel,
+    examples: Sequence[Example],
+    *,
+    shots: Sequence[Example] = (),
+    batch_size: int = 32,
+    temperature: float = 0.0,
+    max_answer_chars: int = 200,
+    max_justification_chars: int = 200,
+    seed: int = 0,
+    on_prediction: Callable[[Prediction], None] | None = None,
+) -> list[Prediction]:
+    """Predict decision, answer, justification and evidence quality for each example.
+
+    The reply follows the JSON schema token by token (llguidance), so that every reply parses. P(correct), P(uncertain) and
+    P(refuse) are the probabilities of the whole label strings at the decision position, normalised over the three. Items whose
+    decision is not `correct` also get a forced answer, decoded as if it were. Randomness depends on (seed, id) alone.
+
+    Args:
+        loaded: Model and tokenizer.
+        examples: Only id, question and context are read.
+        shots: Worked examples placed before every question.
+        batch_size: Rows in flight.
+        temperature: 0 is greedy.
+        max_answer_chars: Length limit of answer and forced answer, in characters.
+        max_justification_chars: Length limit of the justification, in characters.
+        seed: Of the run.
+        on_prediction: Called with each prediction as it is made, in any order.
+
+    Returns:
+        One prediction an example, in their order. An item that does not fit the model's window has a failure instead of a decision.
+    """
+    grammar = ReplyGrammar(loaded, max_answer_chars=max_answer_chars, max_justification_chars=max_justification_chars)
+    prompts = [encode_messages(loaded.tokenizer, build_messages(e.question, e.context, shots=shots)) for e in examples]
+    room = _window(loaded.model) - max_answer_chars - max_justification_chars - 64
+    done: dict[int, Prediction] = {}
+
+    def keep(index: int, prediction: Prediction) -> None:
+        done[index] = prediction
+        if on_prediction:
+            on_prediction(prediction)
+
+    for index, prompt in enumerate(prompts):
+        if len(prompt) > room:
+            keep(index, _failed(examples[index], f"the prompt has {len(prompt)} tokens, the model's window leaves room for {room}"))
+    # Long rows first: the last batch, which empties row by row, is then the cheapest.
+    order = sorted((i for i in range(len(prompts)) if i not in done), key=lambda i: -len(prompts[i]))
+    if order:
+        prefix = common_prefix([prompts[i] for i in order])
+        engine = TorchEngine(loaded.model, prefix=prefix, max_rows=min(batch_size, len(order)))
+        rows = [Row(examples[i], prompts[i][len(prefix) :], grammar, _chooser(temperature, seed, examples[i].id)) for i in order]
+        for position in engine.run(row.decode() for row in rows):
+            keep(order[position], rows[position].prediction())
+    return [done[index] for index in range(len(examples))]
+
+
+@dataclass
+class Row:
+    """One example on its way through the engine."""
+
+    example: Example
+    prompt: Sequence[int]
+    grammar: ReplyGrammar
+    choose: Choose
+    probabilities: dict[Decision, float] | None = None
+    reply: dict[str, str] | None = None
+    forced_answer: str | None = None
+
+    def decode(self) -> Decoding:
+        """Read the decision, write the reply, go back and write the forced answer."""
+        opening = [*self.prompt, *self.grammar.opening]
+        log_probabilities = yield from self._read_decision(opening)
+        exact = np.exp(log_probabilities - np.logaddexp.reduce(log_probabilities))
+        self.probabilities = {decision: float(p) for decision, p in zip(DECISIONS, exact, strict=True)}
+        decision = DECISIONS[self.choose(log_probabilities.astype(np.float32))]
+        text = yield from self._write(decision, start=len(opening), fields=3)
+        self.reply = json.loads(text)
+        if decision != "correct":
+            text = yield from self._write("correct", start=len(opening), fields=1)
+            self.forced_answer = json.loads(text)["answer"]
+
+    def _read_decision(self, opening: list[int]) -> Generator[Feed, Any, NDArray[np.float64]]:
+        """Log-probability of each whole label, shape (3,); labels of several tokens are read token by token."""
+        first = _log_softmax((yield Feed(opening)))
+        totals = []
+        for label in (self.grammar.labels[decision] for decision in DECISIONS):
+            total = float(first[label[0]])
+            for place in range(1, len(label)):
+                keep = len(opening) if place == 1 else None
+                total += float(_log_softmax((yield Feed([label[place - 1]], keep)))[label[place]])
+            totals.append(total)
+        return np.array(totals)
+
+    def _write(self, decision: Decision, *, start: int, fields: int) -> Generator[Feed, Any, str]:
+        """Decode the reply behind a decision, up to the end of its first `fields` fields; returns a whole JSON object."""
+        matcher = self.grammar.start(decision)
+        written = list(self.grammar.openings[decision])
+        pending, keep = written[len(self.grammar.opening) :], start
+        closed = 0
+        while True:
+            logits = yield Feed(pending, keep)
+            keep = None
+            token = self.choose(self.grammar.allowed(matcher, logits))
+            pending = [token, *self.grammar.advance(matcher, token)]
+            written += pending
+            closed += len(pending) > 1 or matcher.is_accepting()
+            if closed == fields:
+                return self.grammar.close(written, whole=fields == 3)
+
+    def prediction(self) -> Prediction:
+        """The record of a finished row."""
+        assert self.reply is not None and self.probabilities is not None
+        return Prediction(
+            id=self.example.id,
+            probabilities=self.probabilities,
+            confidence=self.probabilities["correct"],
+            forced_answer=self.forced_answer,
+            **self.reply,  # type: ignore[arg-type] # the grammar admits only the schema's keys and values
+        )
+
+
+class ReplyGrammar:
+    """The reply's schema in the tokens of one tokenizer."""
+
+    def __init__(self, loaded: LoadedModel, *, max_answer_chars: int, max_justification_chars: int) -> None:
+        import llguidance
+        import llguidance.hf
+
+        self._tokenizer = loaded.tokenizer
+        vocabulary = loaded.model.get_output_embeddings().weight.shape[0]
+        self._ll_tokenizer = llguidance.hf.from_tokenizer(loaded.tokenizer, n_vocab=vocabulary)
+        schema = reply_schema(max_answer_chars=max_answer_chars, max_justification_chars=max_justification_chars)
+        # The spacing of Python's json.dumps, in which the training rows are written.
+        schema["x-guidance"] = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
+        self._grammar = llguidance.LLMatcher.grammar_from_json_schema(json.dumps(schema))
+        self._mask = np.zeros((1, (vocabulary + 31) // 32), dtype=np.int32)
+        self._vocabulary = vocabulary
+
+    @cached_property
+    def openings(self) -> dict[Decision, list[int]]:
+        """Tokens from the opening brace to the answer's opening quote, for each decision: as a training row has them."""
+        encode = self._tokenizer
+        return {d: encode(OPENING + d + TO_ANSWER, add_special_tokens=False)["input_ids"] for d in DECISIONS}
+
+    @cached_property
+    def opening(self) -> list[int]:
+        """Tokens before the decision, the same for all decisions."""
+        return common_prefix(list(self.openings.values()))
+
+    @cached_property
+    def labels(self) -> dict[Decision, list[int]]:
+        """Tokens of each decision's label: what is left between the common beginning and the common end."""
+        rest = {d: tokens[len(self.opening) :] for d, tokens in self.openings.items()}
+        ending = len(common_prefix([tokens[::-1] for tokens in rest.values()]))
+        return {d: tokens[: len(tokens) - ending] for d, tokens in rest.items()}
+
+    def start(self, decision: Decision) -> Any:
+        """A matcher that stands at the beginning of the answer."""
+        import llguidance
+
+        matcher = llguidance.LLMatcher(self._ll_tokenizer, self._grammar)
+        if not matcher.consume_tokens(self.openings[decision]):
+            raise ModelError(f"the tokenizer cannot write the reply's schema: {matcher.get_error() or 'opening refused'}")
+        return matcher
+
+    def allowed(self, matcher: Any, logits: Any) -> Logits:
+        """The logits with every token that the schema forbids at minus infinity."""
+        matcher.unsafe_compute_mask_ptr(self._mask.ctypes.data, self._mask.nbytes)
+        bits = np.unpackbits(self._mask.view(np.uint8), bitorder="little")[: self._vocabulary]
+        masked: Logits = np.where(bits, logits.cpu().numpy(), np.float32("-inf"))
+        return masked
+
+    def advance(self, matcher: Any, token: int) -> list[int]:
+        """Take a token; returns the tokens that the schema then leaves no choice about."""
+        matcher.consume_token(token)
+        forced: list[int] = matcher.compute_ff_tokens()
+        matcher.consume_tokens(forced)
+        return forced
+
+    def close(self, tokens: list[int], *, whole: bool) -> str:
+        """The text of a finished reply; one that stops after the answer is closed behind it."""
+        text: str = self._tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        if whole:
+            return text
+        return text[: text.rindex(', "justification"')] + "}" if ', "justification"' in text else text + "}"
+
+
+def common_prefix(rows: Sequence[Sequence[int]]) -> list[int]:
+    """The longest beginning that all rows share, at least one token short of every row.
+
+    Examples:
+        >>> common_prefix([[1, 2, 3], [1, 2, 4, 5]])
+        [1, 2]
+    """
+    shortest = min(len(row) for row in rows) - 1
+    for place in range(shortest):
+        if any(row[place] != rows[0][place] for row in rows):
+            return list(rows[0][:place])
+    return list(rows[0][:shortest])
+
+
+def _chooser(temperature: float, seed: int, example_id: str) -> Choose:
+    if temperature == 0:
+        return lambda logits: int(logits.argmax())
+    key = hashlib.sha256(f"{seed}|predict|{example_id}".encode()).digest()
+    generator = np.random.Generator(np.random.Philox(int.from_bytes(key[:16], "little")))
+
+    def draw(logits: Logits) -> int:
+        weights = np.exp((logits - logits.max()).astype(np.float64) / temperature).cumsum()
+        return int(np.searchsorted(weights, generator.random() * weights[-1], side="right"))
+
+    return draw
+
+
+def _log_softmax(logits: Any) -> Any:
+    return logits.double().log_softmax(-1)
+
+
+def _window(model: Any) -> int:
+    return int(getattr(model.config, "max_position_embeddings", 0) or 1 << 30)
+
+
+def _failed(example: Example, reason: str) -> Prediction:
+    return Prediction(id=example.id, decision=None, failure=reason)
+
+
+
+
+def predict_resumably(
+    predict_chunk: Callable[[Sequence[Example]], list[Prediction]],
+    examples: Sequence[Example],
+    *,
+    partial: Path,
+    chunk_rows: int,
+    on_chunk: Callable[[int, int], None] | None = None,
+) -> dict[str, Prediction]:
+    """Predict in chunks and keep each finished chunk on disk, so that a killed run goes on where it was.
+
+    Chunks are cut from `examples` alone: a resumed run computes the same batches as an undisturbed one, and so the same
+    numbers to the last bit.
+
+    Args:
+        predict_chunk: Predicts a list of examples.
+        examples: All of them.
+        partial: File for finished chunks; the caller may delete it, it is overwritten otherwise.
+        chunk_rows: Examples a chunk.
+        on_chunk: Called with (examples done, examples in all).
+
+    Returns:
+        Predictions by example id.
+    """
+    done = _read_partial(partial)
+    partial.parent.mkdir(parents=True, exist_ok=True)
+    for start in range(0, len(examples), chunk_rows):
+        chunk = examples[start : start + chunk_rows]
+        if not all(example.id in done for example in chunk):
+            fresh = predict_chunk(chunk)
+            with translate_os_errors(f"writing {partial}"), partial.open("a", encoding="utf-8") as file:
+                file.write("".join(prediction.model_dump_json() + "\n" for prediction in fresh))
+                file.flush()
+                os.fsync(file.fileno())
+            done |= {prediction.id: prediction for prediction in fresh}
+        if on_chunk:
+            on_chunk(min(start + chunk_rows, len(examples)), len(examples))
+    return done
+
+
+def _read_partial(path: Path) -> dict[str, Prediction]:
+    """Predictions of an interrupted run; a torn last line is cut off."""
+    if not path.is_file():
+        return {}
+    content = path.read_bytes()
+    whole = content[: content.rfind(b"\n") + 1]
+    if len(whole) < len(content):
+        os.truncate(path, len(whole))
+    rows = [Prediction.model_validate_json(line) for line in whole.splitlines()]
+    return {row.id: row for row in rows}
