@@ -503,3 +503,34 @@ def newest_report(root: Path = Path("runs")) -> Path:
     if not pages:
         raise DataError(f"no report below '{root}'; run `nescio run configs/quickstart.yaml` first")
     return pages[-1]
+
+
+def score_predictions(predictions: Path, *, data: str, split: str, out: Path) -> Path:
+    """Grade and score predictions that any other system made.
+
+    Args:
+        predictions: JSONL of `records.Prediction`; `id` and `decision` are needed, the rest as far as it is known.
+        data: `failure_aware`, a folder of splits, or one JSONL file of examples.
+        split: Which split, where data is a folder.
+        out: The scorecard.
+
+    Raises:
+        DataError: A file is unreadable, or the predictions are not those of the examples.
+    """
+    from nescio.data.load import load_examples, load_splits
+    from nescio.evaluate import evaluate_systems
+    from nescio.grade import grade_predictions
+
+    examples = load_examples(data) if data.endswith(".jsonl") else load_splits(data)[split]
+    rows = read_records(predictions, Prediction)
+    order = {row.id: row for row in rows}
+    if set(order) != {example.id for example in examples}:
+        missing = sorted({example.id for example in examples} ^ set(order))[0]
+        raise DataError(f"{predictions}: its ids are not those of the examples; the first difference is '{missing}'")
+    aligned = [order[example.id] for example in examples]
+    name = predictions.stem
+    scorecard = evaluate_systems(
+        examples, {name: aligned}, {name: grade_predictions(examples, aligned)}, calibrations={}, seen_ids=(), pairs=[]
+    )
+    write_json(out, scorecard)
+    return out

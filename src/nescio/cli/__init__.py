@@ -1,0 +1,147 @@
+"""The `nescio` command: one word of the line, one command."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import warnings
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+import nescio
+from nescio.cli.data import app as data_app
+from nescio.cli.show import RunProgress, print_scorecard
+from nescio.errors import NescioError
+
+app = typer.Typer(
+    help="Teach a language model to know what it does not know.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.add_typer(data_app, name="data")
+
+RunFile = Annotated[Path, typer.Argument(help="YAML run file, for example configs/quickstart.yaml.")]
+Overrides = Annotated[list[str] | None, typer.Option("--set", help="Override a setting: section.key=value.")]
+
+
+@app.command()
+def run(config: RunFile, overrides: Overrides = None) -> None:
+    """Run the whole line; finished stages are skipped."""
+    folder = _run_until("report", config, overrides)
+    print_scorecard(folder / "scorecard.json")
+    typer.echo(f"report:  {folder / 'report' / 'index.html'}\nadapter: {folder / 'adapter'}")
+
+
+@app.command()
+def train(config: RunFile, overrides: Overrides = None) -> None:
+    """Fine-tune the adapter."""
+    typer.echo(_run_until("train", config, overrides) / "adapter")
+
+
+@app.command()
+def predict(config: RunFile, overrides: Overrides = None) -> None:
+    """Let every system answer the calibration and the test split."""
+    typer.echo(_run_until("predict", config, overrides) / "predictions")
+
+
+@app.command()
+def calibrate(config: RunFile, overrides: Overrides = None) -> None:
+    """Fit the calibrators on the calibration split."""
+    typer.echo(_run_until("calibrate", config, overrides) / "calibrate.json")
+
+
+@app.command()
+def evaluate(
+    config: Annotated[Path | None, typer.Argument(help="YAML run file; or give --predictions.")] = None,
+    overrides: Overrides = None,
+    *,
+    predictions: Annotated[Path | None, typer.Option(help="Score these predictions of any system (JSONL, docs/metrics.md).")] = None,
+    data: Annotated[str, typer.Option(help="With --predictions: the examples, a folder of splits or a JSONL file.")] = "failure_aware",
+    split: Annotated[str, typer.Option(help="With --predictions: the split, where data is a folder.")] = "test",
+    out: Annotated[Path | None, typer.Option(help="With --predictions: where the scorecard goes.")] = None,
+) -> None:
+    """Score every system of a run, or predictions that any other system made."""
+    if (config is None) == (predictions is None):
+        raise typer.BadParameter("give either a run file or --predictions FILE.jsonl")
+    if config is not None:
+        scorecard = _run_until("evaluate", config, overrides) / "scorecard.json"
+    else:
+        from nescio.pipeline import score_predictions
+
+        assert predictions is not None
+        scorecard = score_predictions(predictions, data=data, split=split, out=out or predictions.with_suffix(".scorecard.json"))
+    print_scorecard(scorecard)
+    typer.echo(scorecard)
+
+
+@app.command()
+def report(
+    config: Annotated[Path | None, typer.Argument(help="YAML run file; or --newest.")] = None,
+    overrides: Overrides = None,
+    *,
+    newest: Annotated[bool, typer.Option("--newest", help="Only print the path of the newest report below runs/.")] = False,
+) -> None:
+    """Write the page for people, and print its path."""
+    if newest or config is None:
+        from nescio.pipeline import newest_report
+
+        typer.echo(newest_report())
+    else:
+        typer.echo(_run_until("report", config, overrides) / "report" / "index.html")
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(nescio.__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    """Teach a language model to know what it does not know."""
+
+
+def _run_until(stage: str, config: Path, overrides: list[str] | None) -> Path:
+    from nescio.config import load_run_config
+    from nescio.pipeline import run_line
+
+    resolved = load_run_config(config, overrides or ())
+    _quieten_libraries()
+    with RunProgress(Console(stderr=True)) as progress:
+        return run_line(resolved, until=stage, progress=progress)
+
+
+def _quieten_libraries() -> None:
+    """Keep other libraries' progress bars and advice out of our output; their errors still come through."""
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    warnings.filterwarnings("ignore")
+    logging.getLogger("transformers").setLevel(logging.ERROR)
+
+    from transformers.utils.logging import disable_progress_bar, set_verbosity_error
+
+    set_verbosity_error()
+    disable_progress_bar()
+    from datasets import disable_progress_bars
+
+    disable_progress_bars()
+
+
+def main(arguments: list[str] | None = None) -> Any:
+    """Run the command line; what a user can mend is one line and exit code 2."""
+    try:
+        return app(args=arguments)
+    except NescioError as error:
+        Console(stderr=True, soft_wrap=True, highlight=False).print(f"[bold red]error:[/] {error}".replace("\n", " "))
+        sys.exit(2)
+    except KeyboardInterrupt:
+        Console(stderr=True).print("stopped; the same command goes on from here")
+        sys.exit(130)
