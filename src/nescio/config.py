@@ -19,7 +19,7 @@ System = Literal["base", "few_shot", "tuned"]
 class Section(BaseModel):
     """A frozen part of a run file; unknown keys are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class ModelConfig(Section):
@@ -144,7 +144,8 @@ def load_run_config(path: str | Path, overrides: Iterable[str] = ()) -> RunConfi
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ConfigError(f"run file '{path}' does not exist; give the path of a YAML file such as configs/quickstart.yaml") from None
+        example = "configs/quickstart.yaml"
+        raise ConfigError(f"run file '{path}' does not exist; give the path of a YAML file such as {example}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"run file '{path}' cannot be read: {error}") from error
     except yaml.YAMLError as error:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import platform
+import shutil
 import subprocess
 import threading
 import time
@@ -17,12 +19,22 @@ from typing import Any, Protocol
 
 import nescio
 from nescio.config import RunConfig, System
-from nescio.errors import DataError, StoreError
-from nescio.records import Example, Grade, Prediction
-from nescio.store import read_json, read_records, sha256_of_file, sha256_of_json, write_json, write_records
+from nescio.errors import ConfigError, DataError, StoreError, describe_unknown
+from nescio.records import SPLITS, Example, Grade, Prediction
+from nescio.store import (
+    read_json,
+    read_records,
+    remove_unfinished,
+    sha256_of_file,
+    sha256_of_json,
+    translate_os_errors,
+    write_json,
+    write_records,
+)
 
 STAGES = ("data", "train", "predict", "grade", "calibrate", "evaluate", "report")
 PREDICTED_SPLITS = ("calibration", "test")
+ADAPTER_FILES = ("adapter/adapter_model.safetensors", "adapter/adapter_config.json")
 
 
 class Progress(Protocol):
@@ -65,7 +77,10 @@ def run_line(config: RunConfig, *, until: str = "report", progress: Progress | N
     Raises:
         NescioError: Whatever is wrong with the run, its data or its model.
     """
+    if until not in STAGES:
+        raise ConfigError(describe_unknown("stage", until, STAGES))
     run = Run(config, progress or Silence())
+    _check_model_name(config.model.name)
     with run.locked():
         write_json(run.folder / "config.json", config.model_dump())
         for stage in STAGES[: STAGES.index(until) + 1]:
@@ -81,12 +96,7 @@ class Run:
 
     config: RunConfig
     progress: Progress
-    manifest: dict[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        """Take up the manifest of an earlier run in the same folder."""
-        path = self.folder / "manifest.json"
-        self.manifest = read_json(path) if path.is_file() else {"stages": {}}
+    manifest: dict[str, Any] = field(default_factory=lambda: {"stages": {}})
 
     @property
     def folder(self) -> Path:
@@ -95,15 +105,22 @@ class Run:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep a second process out of the folder; the lock dies with its process."""
+        """Keep a second process out of the folder, and take up what an earlier one left; the lock dies with its process."""
         import fcntl
 
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / ".lock").open("w") as lock:
+        with translate_os_errors(f"opening {self.folder}"):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock = (self.folder / ".lock").open("w")
+        with lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise StoreError(f"another process is at work in '{self.folder}'; wait for it or choose another name or out") from None
+                where = f"another process is at work in '{self.folder}'"
+                raise StoreError(f"{where}; wait for it or choose another name or out") from None
+            remove_unfinished(self.folder)
+            path = self.folder / "manifest.json"
+            if path.is_file():
+                self.manifest |= read_json(path)
             yield
 
     def stage(self, name: str, inputs: Mapping[str, Any], outputs: Sequence[str], work: Callable[[], str]) -> None:
@@ -175,7 +192,7 @@ def prepare_data(run: Run) -> None:
             write_records(run.folder / "data" / f"{split}.jsonl", examples)
         return ", ".join(f"{len(examples)} {split}" for split, examples in splits.items())
 
-    outputs = [f"data/{split}.jsonl" for split in ("train", "calibration", "test")]
+    outputs = [f"data/{split}.jsonl" for split in SPLITS]
     run.stage("data", {"files": files, "limit": data.limit}, outputs, work)
 
 
@@ -202,13 +219,16 @@ def train(run: Run) -> None:
             **config.train.model_dump(),
             seed=config.seed,
             checkpoints=run.folder / f".checkpoints-{key}",
+            logs=run.folder / "logs",
             on_step=lambda step, total, loss: run.progress.advance("train", step, total, f"loss {loss:.3f}"),
         )
         curve = {"steps": result.loss_curve, "rows": result.rows, "tokens": result.tokens}
         write_json(run.folder / "train.json", curve | {"trainable_parameters": result.trainable_parameters})
+        for left_over in run.folder.glob(".checkpoints-*"):  # of an interrupted run with other settings
+            shutil.rmtree(left_over)
         return f"{result.rows} rows, final loss {result.loss_curve[-1]['loss']:.3f}"
 
-    run.stage("train", inputs, ["adapter/adapter_model.safetensors", "adapter/adapter_config.json", "train.json"], work)
+    run.stage("train", inputs, [*ADAPTER_FILES, "train.json"], work)
 
 
 def predict(run: Run) -> None:
@@ -224,8 +244,8 @@ def _predict_system(run: Run, system: System) -> None:
         "model": _model_identity(run),
         "predict": config.predict.model_dump(exclude={"systems", "shots"}),
         "seed": config.seed if config.predict.temperature else None,
-        "adapter": run.digest("adapter/adapter_model.safetensors") if system == "tuned" else None,
-        "shots": [shot.id for shot in shots],
+        "adapter": run.digests(ADAPTER_FILES) if system == "tuned" else None,
+        "shots": {shot.id: sha256_of_json(shot.model_dump()) for shot in shots},
         "splits": {split: run.digest(f"data/{split}.jsonl") for split in PREDICTED_SPLITS},
     }
     outputs = [f"predictions/{system}.{split}.jsonl" for split in PREDICTED_SPLITS]
@@ -246,6 +266,8 @@ def _predict_system(run: Run, system: System) -> None:
         )
         for split, examples in splits.items():
             write_records(run.folder / "predictions" / f"{system}.{split}.jsonl", [done[e.id] for e in examples])
+        for finished in (run.folder / "predictions").glob(f".{system}-*.jsonl"):
+            finished.unlink()
         failed = sum(prediction.failure is not None for prediction in done.values())
         return f"{len(done)} items" + (f", {failed} failed" if failed else "")
 
@@ -263,20 +285,21 @@ def _load_system(run: Run, system: System) -> Any:
 
 def _choose_shots(examples: Sequence[Example], number: int) -> list[Example]:
     """Worked examples: decisions in turn, every one of another pattern, with and without context, of middling length."""
-    wanted = ("correct", "uncertain", "refuse", "correct")
-    typical = sorted(len(e.question) + len(e.context or "") + len(e.answer) + len(e.justification) for e in examples)
-    middle = typical[len(typical) // 2]
+    if number > len(examples):
+        raise ConfigError(f"predict.shots={number}, but the training split has only {len(examples)} rows; choose fewer")
+
+    def length(example: Example) -> int:
+        return len(example.question) + len(example.context or "") + len(example.answer) + len(example.justification)
+
+    middle = sorted(map(length, examples))[len(examples) // 2]
+    decisions = ("correct", "uncertain", "refuse", "correct")
     shots: list[Example] = []
     for turn in range(number):
-        fitting = [
-            e
-            for e in examples
-            if e.decision == wanted[turn % len(wanted)] and e.pattern not in {shot.pattern for shot in shots}
-            and (e.context is None) == (turn % 4 in (0, 3))
-        ] or [e for e in examples if e not in shots]  # fmt: skip
-        shots.append(
-            min(fitting, key=lambda e: abs(len(e.question) + len(e.context or "") + len(e.answer) + len(e.justification) - middle))
-        )
+        decision, bare = decisions[turn % 4], turn % 4 in (0, 3)
+        left = [e for e in examples if e not in shots]
+        fresh = [e for e in left if e.pattern not in {shot.pattern for shot in shots}]
+        fitting = [e for e in fresh if e.decision == decision and (e.context is None) == bare]
+        shots.append(min(fitting or left, key=lambda e: abs(length(e) - middle)))
     return shots
 
 
@@ -367,19 +390,20 @@ def evaluate(run: Run) -> None:
 def report(run: Run) -> None:
     """Write the page for people, and the adapter's model card."""
     systems = run.config.predict.systems
+    tuned = "tuned" in systems
     inputs = {
-        "report": run.config.report.model_dump(),
+        "settings": run.config.model_dump(),
+        "calibrate": run.digest("calibrate.json"),
         "scorecard": run.digest("scorecard.json"),
         "train": run.digest("train.json"),
         "files": {name: run.digest(name) for system in systems for name in _files_of(system, "test")},
     }
 
     def work() -> str:
-        from nescio.report import ReportContent, write_model_card, write_report
+        from nescio.report import ReportContent, write_report
 
         calibrations = _calibrations(run)
-        predictions = {system: run.predictions(system, "test") for system in systems}
-        tuned = "tuned" in systems
+        predictions: dict[str, list[Prediction]] = {system: run.predictions(system, "test") for system in systems}
         content = ReportContent(
             title=run.config.report.title,
             scorecard=read_json(run.folder / "scorecard.json"),
@@ -393,10 +417,35 @@ def report(run: Run) -> None:
         )
         write_report(run.folder / "report", content)
         if tuned:
-            write_model_card(run.folder / "adapter" / "README.md", content)
+            _write_card(run, content.scorecard)
         return str(run.folder / "report" / "index.html")
 
-    run.stage("report", inputs, ["report/index.html"], work)
+    run.stage("report", inputs, ["report/index.html", *(["adapter/README.md"] if tuned else [])], work)
+
+
+def _write_card(run: Run, scorecard: Mapping[str, Any]) -> None:
+    from nescio.data.load import SHIPPED
+    from nescio.report import write_model_card
+
+    config, trained = run.config, read_json(run.folder / "train.json")
+    splits = {split: run.examples(split) for split in SPLITS}
+    sizes = ", ".join(f"{len(examples)} for {split}" for split, examples in splits.items())
+    write_model_card(
+        run.folder / "adapter" / "README.md",
+        name=f"{Path(config.model.name).name}-nescio",
+        base_model=config.model.name,
+        scorecard=scorecard,
+        training={
+            **config.train.model_dump(exclude={"report_to", "save_steps"}),
+            "rows": trained["rows"],
+            "tokens_an_epoch": trained["tokens"],
+            "trainable_parameters": trained["trainable_parameters"],
+            **{key: run.manifest[key] for key in ("seed", "commit", "versions")},
+        },
+        dataset="failure-aware" if config.data.folder == SHIPPED else Path(config.data.folder).name,
+        dataset_description=f"Questions with their right decisions, in groups that no two splits share; rows: {sizes}.",
+        languages=sorted({example.language for examples in splits.values() for example in examples}),
+    )
 
 
 _STAGE_FUNCTIONS: dict[str, Callable[[Run], None]] = {
@@ -425,18 +474,39 @@ def _calibrated(calibrator: Any, predictions: Sequence[Prediction]) -> list[floa
     return [None if p.confidence is None else float(calibrator.apply([p.confidence])[0]) for p in predictions]
 
 
+def _check_model_name(name: str) -> None:
+    """Refuse a name that can be no model before any work is done."""
+    from nescio.models.load import ALIASES, resolve_model
+
+    if name not in ALIASES:  # an alias may have to be downloaded, which can wait until the data are known to be sound
+        resolve_model(name)
+
+
 def _model_identity(run: Run) -> dict[str, Any]:
-    """What names the model's weights without reading them all."""
+    """What tells the model's weights from any others, without reading them all."""
     from nescio.models.load import pick_device, pick_dtype, resolve_model
 
     model = run.config.model
-    source = resolve_model(model.name)
+    source = Path(resolve_model(model.name))
     device = pick_device(model.device)
-    identity: dict[str, Any] = {"name": model.name, "dtype": pick_dtype(model.dtype, device=device), "device": device.split(":")[0]}
-    if Path(source).is_dir():
-        files = sorted(path for path in Path(source).iterdir() if path.is_file())
-        identity["files"] = {path.name: path.stat().st_size for path in files} | {"config": sha256_of_file(Path(source) / "config.json")}
-    return identity
+    identity = {"name": model.name, "dtype": pick_dtype(model.dtype, device=device), "device": device.split(":")[0]}
+    if not source.is_dir():
+        return identity
+    return identity | {"files": {path.name: _sample_digest(path) for path in sorted(source.iterdir()) if path.is_file()}}
+
+
+def _sample_digest(path: Path, *, samples: int = 64, sample_bytes: int = 1 << 16) -> str:
+    """sha256 of a file's size and of samples spread evenly over it; of the whole file where it is small."""
+    size = path.stat().st_size
+    digest = hashlib.sha256(str(size).encode())
+    with path.open("rb") as file:
+        if size <= samples * sample_bytes:
+            digest.update(file.read())
+        else:
+            for number in range(samples):
+                file.seek(number * (size - sample_bytes) // (samples - 1))
+                digest.update(file.read(sample_bytes))
+    return digest.hexdigest()
 
 
 @dataclass
@@ -488,6 +558,7 @@ def _commit() -> str | None:
         return subprocess.run(["git", *arguments], cwd=here, capture_output=True, text=True, check=True).stdout.strip()
 
     try:
+        git("ls-files", "--error-unmatch", Path(__file__).name)  # an installed copy may lie inside a checkout of something else
         return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--", ".") else "")
     except (OSError, subprocess.CalledProcessError):
         return None
@@ -516,11 +587,14 @@ def score_predictions(predictions: Path, *, data: str, split: str, out: Path) ->
 
     Raises:
         DataError: A file is unreadable, or the predictions are not those of the examples.
+        ConfigError: There is no such split.
     """
     from nescio.data.load import load_examples, load_splits
     from nescio.evaluate import evaluate_systems
     from nescio.grade import grade_predictions
 
+    if split not in SPLITS:
+        raise ConfigError(describe_unknown("split", split, SPLITS))
     examples = load_examples(data) if data.endswith(".jsonl") else load_splits(data)[split]
     rows = read_records(predictions, Prediction)
     order = {row.id: row for row in rows}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from nescio.errors import ModelError
 from nescio.models.load import LoadedModel
@@ -21,12 +23,13 @@ from nescio.models.torch_engine import Feed, TorchEngine
 from nescio.records import DECISIONS, Decision, Example, Prediction
 from nescio.store import translate_os_errors
 
-Logits = NDArray[np.float32]
+Logits = NDArray[np.floating[Any]]
 Choose = Callable[[Logits], int]
 Decoding = Generator[Feed, Any, None]
 
 OPENING = '{"decision": "'
 TO_ANSWER = '", "answer": "'
+_REPLY_TO_ANSWER = re.compile(re.escape(OPENING) + r"\w+" + re.escape(TO_ANSWER) + r'(?:[^"\\]|\\.)*"', re.DOTALL)
 
 
 def predict(
@@ -59,7 +62,8 @@ def predict(
         on_prediction: Called with each prediction as it is made, in any order.
 
     Returns:
-        One prediction an example, in their order. An item that does not fit the model's window has a failure instead of a decision.
+        One prediction an example, in their order. An item that does not fit the model's window, or of which the model
+        cannot make anything (logits that are not numbers), has a failure instead of a decision.
     """
     grammar = ReplyGrammar(loaded, max_answer_chars=max_answer_chars, max_justification_chars=max_justification_chars)
     prompts = [encode_messages(loaded.tokenizer, build_messages(e.question, e.context, shots=shots)) for e in examples]
@@ -73,7 +77,8 @@ def predict(
 
     for index, prompt in enumerate(prompts):
         if len(prompt) > room:
-            keep(index, _failed(examples[index], f"the prompt has {len(prompt)} tokens, the model's window leaves room for {room}"))
+            failure = f"the prompt has {len(prompt)} tokens, the model's window leaves room for {max(room, 0)}"
+            keep(index, Prediction(id=examples[index].id, decision=None, failure=failure))
     # Long rows first: the last batch, which empties row by row, is then the cheapest.
     order = sorted((i for i in range(len(prompts)) if i not in done), key=lambda i: -len(prompts[i]))
     if order:
@@ -94,20 +99,27 @@ class Row:
     grammar: ReplyGrammar
     choose: Choose
     probabilities: dict[Decision, float] | None = None
-    reply: dict[str, str] | None = None
+    reply: dict[str, Any] | None = None
     forced_answer: str | None = None
+    failure: str | None = None
 
     def decode(self) -> Decoding:
-        """Read the decision, write the reply, go back and write the forced answer."""
+        """Read the decision, write the reply, go back and write the forced answer; what stops it becomes the row's failure."""
+        try:
+            yield from self._decode()
+        except _CannotDecodeError as error:
+            self.failure = str(error)
+
+    def _decode(self) -> Decoding:
         opening = [*self.prompt, *self.grammar.opening]
         log_probabilities = yield from self._read_decision(opening)
         exact = np.exp(log_probabilities - np.logaddexp.reduce(log_probabilities))
         self.probabilities = {decision: float(p) for decision, p in zip(DECISIONS, exact, strict=True)}
-        decision = DECISIONS[self.choose(log_probabilities.astype(np.float32))]
-        text = yield from self._write(decision, start=len(opening), fields=3)
+        decision = DECISIONS[self.choose(log_probabilities)]
+        text = yield from self._write(decision, start=len(opening))
         self.reply = json.loads(text)
         if decision != "correct":
-            text = yield from self._write("correct", start=len(opening), fields=1)
+            text = yield from self._write("correct", start=len(opening), answer_only=True)
             self.forced_answer = json.loads(text)["answer"]
 
     def _read_decision(self, opening: list[int]) -> Generator[Feed, Any, NDArray[np.float64]]:
@@ -120,34 +132,46 @@ class Row:
                 keep = len(opening) if place == 1 else None
                 total += float(_log_softmax((yield Feed([label[place - 1]], keep)))[label[place]])
             totals.append(total)
+        if not np.isfinite(totals).all():
+            raise _CannotDecodeError("the model's logits are not finite numbers; model.dtype=float32 may help")
         return np.array(totals)
 
-    def _write(self, decision: Decision, *, start: int, fields: int) -> Generator[Feed, Any, str]:
-        """Decode the reply behind a decision, up to the end of its first `fields` fields; returns a whole JSON object."""
+    def _write(self, decision: Decision, *, start: int, answer_only: bool = False) -> Generator[Feed, Any, str]:
+        """Decode the reply behind a decision, to its end or to the end of its answer; returns a whole JSON object."""
         matcher = self.grammar.start(decision)
-        written = list(self.grammar.openings[decision])
-        pending, keep = written[len(self.grammar.opening) :], start
-        closed = 0
+        feed = Feed(self.grammar.openings[decision][len(self.grammar.opening) :], start)
+        written: list[int] = []
         while True:
-            logits = yield Feed(pending, keep)
-            keep = None
-            token = self.choose(self.grammar.allowed(matcher, logits))
-            pending = [token, *self.grammar.advance(matcher, token)]
-            written += pending
-            closed += len(pending) > 1 or matcher.is_accepting()
-            if closed == fields:
-                return self.grammar.close(written, whole=fields == 3)
+            masked = self.grammar.allowed(matcher, (yield feed))
+            token = self.choose(masked)
+            if not np.isfinite(masked[token]):
+                raise _CannotDecodeError("the model's logits are not finite numbers; model.dtype=float32 may help")
+            feed = Feed([token, *self.grammar.advance(matcher, token)])
+            written += feed.tokens
+            if answer_only:
+                # Tokens do not end where fields end, so that the text alone says whether the answer is closed.
+                answered = _REPLY_TO_ANSWER.match(self.grammar.text(decision, written))
+                if answered:
+                    return answered[0] + "}"
+            elif matcher.is_accepting():
+                return self.grammar.text(decision, written)
 
     def prediction(self) -> Prediction:
         """The record of a finished row."""
+        if self.failure is not None:
+            return Prediction(id=self.example.id, decision=None, failure=self.failure)
         assert self.reply is not None and self.probabilities is not None
         return Prediction(
             id=self.example.id,
             probabilities=self.probabilities,
             confidence=self.probabilities["correct"],
             forced_answer=self.forced_answer,
-            **self.reply,  # type: ignore[arg-type] # the grammar admits only the schema's keys and values
+            **self.reply,
         )
+
+
+class _CannotDecodeError(Exception):
+    """Nothing can be made of a row; the message becomes its failure."""
 
 
 class ReplyGrammar:
@@ -190,7 +214,8 @@ class ReplyGrammar:
         import llguidance
 
         matcher = llguidance.LLMatcher(self._ll_tokenizer, self._grammar)
-        if not matcher.consume_tokens(self.openings[decision]):
+        # In its own tokens: the model's may begin with a space that is no part of the text ("▁{").
+        if not matcher.consume_tokens(self._ll_tokenizer.tokenize_str(OPENING + decision + TO_ANSWER)):
             raise ModelError(f"the tokenizer cannot write the reply's schema: {matcher.get_error() or 'opening refused'}")
         return matcher
 
@@ -203,17 +228,16 @@ class ReplyGrammar:
 
     def advance(self, matcher: Any, token: int) -> list[int]:
         """Take a token; returns the tokens that the schema then leaves no choice about."""
-        matcher.consume_token(token)
+        if not matcher.consume_token(token):
+            raise _CannotDecodeError(f"the reply's grammar refused a token: {matcher.get_error()}")
         forced: list[int] = matcher.compute_ff_tokens()
         matcher.consume_tokens(forced)
         return forced
 
-    def close(self, tokens: list[int], *, whole: bool) -> str:
-        """The text of a finished reply; one that stops after the answer is closed behind it."""
-        text: str = self._tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-        if whole:
-            return text
-        return text[: text.rindex(', "justification"')] + "}" if ', "justification"' in text else text + "}"
+    def text(self, decision: Decision, tokens: Sequence[int]) -> str:
+        """A reply from its opening brace on; `tokens` are those behind the answer's opening quote."""
+        written: bytes = self._ll_tokenizer.decode_bytes(list(tokens))
+        return OPENING + decision + TO_ANSWER + written.decode("utf-8", errors="ignore")  # the last character may be half there
 
 
 def common_prefix(rows: Sequence[Sequence[int]]) -> list[int]:
@@ -248,13 +272,8 @@ def _log_softmax(logits: Any) -> Any:
 
 
 def _window(model: Any) -> int:
-    return int(getattr(model.config, "max_position_embeddings", 0) or 1 << 30)
-
-
-def _failed(example: Example, reason: str) -> Prediction:
-    return Prediction(id=example.id, decision=None, failure=reason)
-
-
+    config = model.config.get_text_config()
+    return int(getattr(config, "max_position_embeddings", 0) or 1 << 30)
 
 
 def predict_resumably(
@@ -273,15 +292,16 @@ def predict_resumably(
     Args:
         predict_chunk: Predicts a list of examples.
         examples: All of them.
-        partial: File for finished chunks; the caller may delete it, it is overwritten otherwise.
+        partial: File for finished chunks, of these examples and options alone; deleting it is the caller's.
         chunk_rows: Examples a chunk.
         on_chunk: Called with (examples done, examples in all).
 
     Returns:
         Predictions by example id.
     """
-    done = _read_partial(partial)
-    partial.parent.mkdir(parents=True, exist_ok=True)
+    with translate_os_errors(f"reading {partial}"):
+        done = _read_partial(partial)
+        partial.parent.mkdir(parents=True, exist_ok=True)
     for start in range(0, len(examples), chunk_rows):
         chunk = examples[start : start + chunk_rows]
         if not all(example.id in done for example in chunk):
@@ -297,12 +317,21 @@ def predict_resumably(
 
 
 def _read_partial(path: Path) -> dict[str, Prediction]:
-    """Predictions of an interrupted run; a torn last line is cut off."""
+    """Predictions of an interrupted run; the file is cut off before the first line that is not whole."""
     if not path.is_file():
         return {}
     content = path.read_bytes()
-    whole = content[: content.rfind(b"\n") + 1]
-    if len(whole) < len(content):
-        os.truncate(path, len(whole))
-    rows = [Prediction.model_validate_json(line) for line in whole.splitlines()]
-    return {row.id: row for row in rows}
+    done: dict[str, Prediction] = {}
+    size = 0
+    for line in content.splitlines(keepends=True):
+        try:
+            row = Prediction.model_validate_json(line)
+        except ValidationError:
+            break
+        if not line.endswith(b"\n"):
+            break
+        done[row.id] = row
+        size += len(line)
+    if size < len(content):
+        os.truncate(path, size)
+    return done

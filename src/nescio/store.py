@@ -18,11 +18,21 @@ from nescio.errors import DataError, StoreError
 
 R = TypeVar("R", bound=BaseModel)
 
+UNFINISHED = ".part"
+"""Ending of a file that is still being written; one that is left over is of a process that was killed."""
+
 
 def sha256_of_file(path: str | Path) -> str:
-    """Hex digest of a file's bytes."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """Hex digest of a file's bytes.
+
+    Raises:
+        DataError: The file is missing or cannot be read.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise DataError(f"'{path}' cannot be read: {error.strerror}") from error
 
 
 def sha256_of_json(value: Any) -> str:
@@ -39,10 +49,20 @@ def translate_os_errors(what: str) -> Iterator[None]:
     """
     try:
         yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    except Exception as error:  # torch and safetensors have errors of their own for a full disk
+        if _is_full_disk(error):
             raise StoreError(f"no disk space left while {what}; free some space and run the same command again") from error
-        raise StoreError(f"failed while {what}: {error.strerror or error} ({error.filename})") from error
+        if not isinstance(error, OSError):
+            raise
+        name = f" ({error.filename})" if error.filename is not None else ""
+        raise StoreError(f"failed while {what}: {error.strerror or error}{name}") from error
+
+
+def _is_full_disk(error: Exception) -> bool:
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return True
+    # torch's archive writer does not say why it failed; the only reason met in practice is a full disk.
+    return "No space left on device" in str(error) or "inline_container.cc" in str(error)
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -54,17 +74,24 @@ def write_text(path: str | Path, text: str) -> None:
     path = Path(path)
     with translate_os_errors(f"writing {path}"):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=UNFINISHED)
         try:
             with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
                 file.write(text)
                 file.flush()
                 os.fsync(file.fileno())
-            os.chmod(name, 0o644)  # mkstemp makes the file private
-            os.replace(name, path)
+            Path(name).chmod(0o644)  # mkstemp makes the file private
+            Path(name).replace(path)
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Delete what killed processes left half-written below a folder that nobody else writes to."""
+    with translate_os_errors(f"clearing {folder}"):
+        for path in folder.rglob(f".*{UNFINISHED}"):
+            path.unlink(missing_ok=True)
 
 
 def write_json(path: str | Path, value: Any) -> None:
@@ -108,7 +135,8 @@ def read_json_lines(path: str | Path) -> Iterator[tuple[int, Any]]:
         try:
             yield number, json.loads(line.decode("utf-8"))
         except UnicodeDecodeError as error:
-            raise DataError(f"{path}:{number}: not valid UTF-8 at byte {error.start} of the line; save the file as UTF-8") from error
+            where = f"{path}:{number}: not valid UTF-8 at byte {error.start} of the line"
+            raise DataError(f"{where}; save the file as UTF-8") from error
         except json.JSONDecodeError as error:
             raise DataError(f"{path}:{number}: not a whole JSON object ({error.msg}); mend or delete the line") from error
 

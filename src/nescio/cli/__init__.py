@@ -11,10 +11,12 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 import nescio
 from nescio.cli.data import app as data_app
 from nescio.cli.show import RunProgress, print_scorecard
+from nescio.data.load import SHIPPED
 from nescio.errors import NescioError
 
 app = typer.Typer(
@@ -60,8 +62,8 @@ def evaluate(
     config: Annotated[Path | None, typer.Argument(help="YAML run file; or give --predictions.")] = None,
     overrides: Overrides = None,
     *,
-    predictions: Annotated[Path | None, typer.Option(help="Score these predictions of any system (JSONL, docs/metrics.md).")] = None,
-    data: Annotated[str, typer.Option(help="With --predictions: the examples, a folder of splits or a JSONL file.")] = "failure_aware",
+    predictions: Annotated[Path | None, typer.Option(help="Score predictions of any system (JSONL, docs/metrics.md).")] = None,
+    data: Annotated[str, typer.Option(help="With --predictions: a folder of splits, or a JSONL file of examples.")] = SHIPPED,
     split: Annotated[str, typer.Option(help="With --predictions: the split, where data is a folder.")] = "test",
     out: Annotated[Path | None, typer.Option(help="With --predictions: where the scorecard goes.")] = None,
 ) -> None:
@@ -114,8 +116,13 @@ def _run_until(stage: str, config: Path, overrides: list[str] | None) -> Path:
 
     resolved = load_run_config(config, overrides or ())
     _quieten_libraries()
-    with RunProgress(Console(stderr=True)) as progress:
-        return run_line(resolved, until=stage, progress=progress)
+    console = Console(stderr=True)
+    try:
+        with RunProgress(console) as progress:
+            return run_line(resolved, until=stage, progress=progress)
+    except KeyboardInterrupt:
+        console.print("stopped; the same command goes on from here")
+        raise typer.Exit(130) from None
 
 
 def _quieten_libraries() -> None:
@@ -140,8 +147,7 @@ def main(arguments: list[str] | None = None) -> Any:
     try:
         return app(args=arguments)
     except NescioError as error:
-        Console(stderr=True, soft_wrap=True, highlight=False).print(f"[bold red]error:[/] {error}".replace("\n", " "))
+        # A Text, because brackets in a message are not markup.
+        line = Text.assemble(("error:", "bold red"), " ", " ".join(str(error).splitlines()))
+        Console(stderr=True, soft_wrap=True, highlight=False).print(line)
         sys.exit(2)
-    except KeyboardInterrupt:
-        Console(stderr=True).print("stopped; the same command goes on from here")
-        sys.exit(130)

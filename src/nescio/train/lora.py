@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from types import MethodType
 from typing import Any
 
@@ -34,43 +35,42 @@ def _is_plain(layer: Any) -> bool:
 
 
 def _forward(layer: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
-    if layer.disable_adapters or layer.merged or args or kwargs:
+    names = list(layer.lora_A)
+    alone = len(names) == 1 and list(layer.active_adapters) == names
+    if layer.disable_adapters or layer.merged or args or kwargs or not alone:
         return type(layer).forward(layer, x, *args, **kwargs)
-    name = layer.active_adapters[0]
-    base = layer.base_layer
-    return _apply(x, base.weight, base.bias, layer.lora_A[name].weight, layer.lora_B[name].weight, layer.scaling[name])
+    name = names[0]
+    base, down, up = layer.base_layer, layer.lora_A[name].weight, layer.lora_B[name].weight
+    return _lora_function().apply(x, base.weight, base.bias, down, up, layer.scaling[name])
 
 
-def _apply(x: Any, weight: Any, bias: Any, down: Any, up: Any, scaling: float) -> Any:
+@cache
+def _lora_function() -> Any:
+    """The product of a layer and its adapter with a backward pass of its own; made on first use, as it needs torch."""
     import torch
 
-    global _LoraLinear
-    if _LoraLinear is None:
+    class LoraLinear(torch.autograd.Function):  # type: ignore[misc] # untyped library
+        @staticmethod
+        def forward(  # noqa: PLR0917 - torch passes the arguments by position
+            ctx: Any, x: Any, weight: Any, bias: Any, down: Any, up: Any, scaling: float
+        ) -> Any:
+            flat = x.reshape(-1, x.shape[-1])
+            small_down, small_up = down.to(x.dtype), (up * scaling).to(x.dtype)
+            hidden = flat @ small_down.T
+            out = torch.nn.functional.linear(flat, weight, bias).addmm_(hidden, small_up.T)
+            ctx.save_for_backward(flat, weight, small_down, small_up, hidden)
+            ctx.scaling = scaling
+            return out.view(*x.shape[:-1], -1)
 
-        class LoraLinear(torch.autograd.Function):
-            @staticmethod
-            def forward(ctx: Any, x: Any, weight: Any, bias: Any, down: Any, up: Any, scaling: float) -> Any:
-                flat = x.reshape(-1, x.shape[-1])
-                small_down, small_up = down.to(x.dtype), (up * scaling).to(x.dtype)
-                hidden = flat @ small_down.T
-                out = torch.nn.functional.linear(flat, weight, bias).addmm_(hidden, small_up.T)
-                ctx.save_for_backward(flat, weight, small_down, small_up, hidden)
-                ctx.scaling = scaling
-                return out.view(*x.shape[:-1], -1)
+        @staticmethod
+        def backward(ctx: Any, gradient: Any) -> Any:
+            flat, weight, small_down, small_up, hidden = ctx.saved_tensors
+            g = gradient.reshape(-1, gradient.shape[-1])
+            g_hidden = g @ small_up
+            g_x = (g @ weight).addmm_(g_hidden, small_down) if ctx.needs_input_grad[0] else None
+            g_down = (g_hidden.T @ flat).float()
+            g_up = (g.T @ hidden).float() * ctx.scaling
+            shape = (*gradient.shape[:-1], flat.shape[-1])
+            return (None if g_x is None else g_x.view(shape), None, None, g_down, g_up, None)
 
-            @staticmethod
-            def backward(ctx: Any, gradient: Any) -> Any:
-                flat, weight, small_down, small_up, hidden = ctx.saved_tensors
-                g = gradient.reshape(-1, gradient.shape[-1])
-                g_hidden = g @ small_up
-                g_x = (g @ weight).addmm_(g_hidden, small_down) if ctx.needs_input_grad[0] else None
-                g_down = (g_hidden.T @ flat).float()
-                g_up = (g.T @ hidden).float() * ctx.scaling
-                shape = (*gradient.shape[:-1], flat.shape[-1])
-                return (None if g_x is None else g_x.view(shape), None, None, g_down, g_up, None)
-
-        _LoraLinear = LoraLinear
-    return _LoraLinear.apply(x, weight, bias, down, up, scaling)
-
-
-_LoraLinear: Any = None
+    return LoraLinear

@@ -45,5 +45,6 @@ def _encode_row(tokenizer: Any, example: Example, *, max_length: int, decision_w
     weights = [decision_weight if left < end and right > start else 1.0 for left, right in encoding["offset_mapping"]]
     ids = [*prompt, *encoding["input_ids"], tokenizer.eos_token_id]
     if len(ids) > max_length:
-        raise TrainingError(f"example '{example.id}' has {len(ids)} tokens, more than train.max_length={max_length}; raise it or shorten the text")
+        limit = f"train.max_length={max_length}"
+        raise TrainingError(f"example '{example.id}' has {len(ids)} tokens, more than {limit}; raise it or shorten the text")
     return TrainingRow(tuple(ids), len(prompt), (*weights, 1.0))

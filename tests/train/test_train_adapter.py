@@ -1,0 +1,314 @@
+"""Training as users see it: it learns, it goes on after a crash, and it stops with one line when something is wrong."""
+
+import errno
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from nescio.errors import StoreError, TrainingError
+from nescio.models.load import load_adapted_model
+from nescio.models.tiny import ARCHITECTURES
+from nescio.train import train_adapter
+
+
+class Interrupted(Exception):
+    """Stands for a crash between two steps."""
+
+
+@pytest.fixture
+def tune(load_tiny, examples, tmp_path):
+    """Tune a fresh tiny model: eight rows, two a step, four steps an epoch."""
+
+    def run(name="adapter", *, architecture="llama", **options):
+        defaults = {"epochs": 2, "batch_size": 2, "gradient_accumulation_steps": 1, "learning_rate": 5e-3, "save_steps": 2}
+        loaded = options.pop("loaded", None) or load_tiny(architecture)
+        return train_adapter(loaded, options.pop("rows", examples), tmp_path / name, **defaults | {"max_length": 2048} | options)
+
+    return run
+
+
+def weights(result):
+    """The bytes of the adapter."""
+    return (result.folder / "adapter_model.safetensors").read_bytes()
+
+
+def stop_at(last, steps):
+    """A progress callback that notes each step, and crashes after `last`."""
+
+    def note(step, total, loss):
+        steps.append(step)
+        if step == last:
+            raise Interrupted
+
+    return note
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_loss_goes_down_on_every_architecture(tune, load_tiny, architecture):
+    """After four epochs the eight rows are better known than at first; the curve has one row a step."""
+    result = tune(loaded=load_tiny(architecture, opinionated=True), epochs=4, learning_rate=2e-2)
+
+    losses = [row["loss"] for row in result.loss_curve]
+    assert [row["step"] for row in result.loss_curve] == list(range(1, 17))  # 8 rows / 2 a step * 4 epochs
+    assert sum(losses[-4:]) < 0.9 * sum(losses[:4]), losses
+    assert set(result.loss_curve[0]) == {"step", "loss", "learning_rate"}
+
+
+def test_adapter_folder_is_whole_and_nothing_else_is_left(tune, tmp_path, trainable_folders, capsys):
+    """PEFT's files and the tokenizer stay, without PEFT's blank card; checkpoints go; nothing is printed."""
+    capsys.readouterr()
+    result = tune()
+
+    assert "Loading weights" not in capsys.readouterr().out
+    assert [path.name for path in tmp_path.iterdir()] == ["adapter"]
+    names = {path.name for path in result.folder.iterdir()}
+    assert {"adapter_model.safetensors", "adapter_config.json", "tokenizer.json"} <= names
+    assert "README.md" not in names
+    merged = load_adapted_model(str(trainable_folders["llama"]), result.folder, dtype="float32", device="cpu")
+    assert merged.model.config.model_type == "llama"
+
+
+def test_training_prints_nothing(tune, load_tiny, capfd):
+    """Progress goes through `on_step` only; the trainer's own lines stay away."""
+    loaded = load_tiny()
+    capfd.readouterr()
+    steps = []
+    tune(loaded=loaded, on_step=lambda step, total, loss: steps.append((step, total)))
+
+    assert capfd.readouterr() == ("", "")
+    assert steps == [(step, 8) for step in range(1, 9)]
+
+
+def test_counts_are_those_of_the_rows_and_the_adapter(tune, load_tiny, examples):
+    """Rows, tokens and trainable weights can be recomputed by hand."""
+    from nescio.train.rows import encode_rows
+
+    result = tune(epochs=1, rank=4)
+
+    assert result.rows == 8
+    assert result.tokens == sum(len(row.input_ids) for row in encode_rows(load_tiny().tokenizer, examples, max_length=2048))
+    # Hidden 32, inner 48, key and value 16: rank 4 times (in + out) of q, k, v, o, gate, up, down in each of two blocks.
+    per_block = (32 + 32) + (32 + 16) + (32 + 16) + (32 + 32) + (32 + 48) + (32 + 48) + (48 + 32)
+    assert result.trainable_parameters == 4 * 2 * per_block
+
+
+def test_loss_is_that_of_the_completion_tokens(tune, load_tiny, examples):
+    """At a learning rate near 0, one step over all rows logs the mean negative log-likelihood of all completion tokens."""
+    from nescio.train.rows import encode_rows
+
+    model, tokenizer = load_tiny()
+    total, count = 0.0, 0
+    with torch.no_grad():
+        for row in encode_rows(tokenizer, examples, max_length=2048):
+            logits = model(torch.tensor([row.input_ids])).logits[0, row.prompt_length - 1 : -1]
+            targets = torch.tensor(row.input_ids[row.prompt_length :])
+            total += torch.nn.functional.cross_entropy(logits, targets, reduction="sum").item()
+            count += len(targets)
+    result = tune(epochs=1, batch_size=2, gradient_accumulation_steps=4, learning_rate=1e-9)
+
+    assert [row["loss"] for row in result.loss_curve] == pytest.approx([total / count], rel=1e-4)
+
+
+def test_both_layouts_learn_the_same(tune, load_tiny):
+    """Packed and padded training walk down the same curve to the same weights, up to rounding."""
+    packed = tune("packed", loaded=load_tiny("gemma3", opinionated=True))
+    padded = tune("padded", loaded=load_tiny("gemma3", opinionated=True), packing="padded")
+
+    expected = [row["loss"] for row in padded.loss_curve]
+    assert [row["loss"] for row in packed.loss_curve] == pytest.approx(expected, rel=1e-3)
+    a, b = (load_file(result.folder / "adapter_model.safetensors") for result in (packed, padded))
+    for name, weight in a.items():
+        torch.testing.assert_close(weight, b[name], rtol=0.02, atol=2e-3, msg=name)
+
+
+def test_seed_decides(tune):
+    """The same seed gives the same bytes in weights and configuration, another seed other weights."""
+    first, again, other = tune("first"), tune("again"), tune("other", seed=1)
+
+    assert weights(first) == weights(again)
+    assert (first.folder / "adapter_config.json").read_bytes() == (again.folder / "adapter_config.json").read_bytes()
+    assert weights(first) != weights(other)
+
+
+def test_modules_in_the_adapters_config_are_sorted(tune):
+    """PEFT keeps the adapted modules as a set, whose order changes from process to process."""
+    modules = json.loads((tune(epochs=1).folder / "adapter_config.json").read_text())["target_modules"]
+
+    assert modules == sorted(modules)
+    assert modules
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.1])
+def test_interrupted_training_ends_with_the_same_bytes(tune, tmp_path, dropout):
+    """Crashed in step 5 and called again, training goes on after step 4 to bit-identical weights and the whole curve."""
+    straight = tune("straight", dropout=dropout)
+    steps = []
+    with pytest.raises(Interrupted):
+        tune("broken", dropout=dropout, on_step=stop_at(5, steps))
+    assert not (tmp_path / "broken").exists()
+    resumed = tune("broken", dropout=dropout, on_step=stop_at(None, steps))
+
+    assert steps == [1, 2, 3, 4, 5, 5, 6, 7, 8]
+    assert weights(resumed) == weights(straight)
+    assert resumed.loss_curve == straight.loss_curve
+    assert not (tmp_path / "broken-checkpoints").exists()
+
+
+@pytest.mark.parametrize("damage", ["missing", "half"])
+def test_torn_checkpoint_is_skipped(tune, tmp_path, damage):
+    """A newest checkpoint without a whole trainer_state.json is dropped for the one before it; the bytes stay the same."""
+    straight = tune("straight")
+    with pytest.raises(Interrupted):
+        tune("broken", on_step=stop_at(5, []))
+    state = tmp_path / "broken-checkpoints" / "checkpoint-4" / "trainer_state.json"
+    if damage == "half":
+        state.write_text(state.read_text()[:100])
+    else:
+        state.unlink()
+    steps = []
+    resumed = tune("broken", on_step=stop_at(None, steps))
+
+    assert steps == [3, 4, 5, 6, 7, 8]
+    assert weights(resumed) == weights(straight)
+
+
+def test_crash_behind_the_last_step_costs_no_step(tune, monkeypatch):
+    """Killed while the adapter is being saved, training has nothing left to do but to save it."""
+    straight = tune("straight")
+
+    def crash(*arguments):
+        raise Interrupted
+
+    with monkeypatch.context() as broken, pytest.raises(Interrupted):
+        broken.setattr("nescio.train._save_adapter", crash)
+        tune("broken")
+    steps = []
+    resumed = tune("broken", on_step=stop_at(None, steps))
+
+    assert steps == []
+    assert weights(resumed) == weights(straight)
+    assert resumed.loss_curve == straight.loss_curve
+
+
+def test_loss_that_is_not_finite_stops_with_its_step(tune, load_tiny):
+    """Weights that break in step 2 stop the run in step 3, with what to do."""
+    loaded = load_tiny()
+
+    def poison(step, total, loss):
+        if step == 2:
+            loaded.model.get_input_embeddings().weight.data.fill_(float("nan"))
+
+    with pytest.raises(TrainingError, match=r"the loss became nan at step 3; lower train\.learning_rate or set model\.dtype"):
+        tune(loaded=loaded, on_step=poison)
+
+
+def test_row_too_long_stops_before_the_first_step(tune):
+    """No row is cut; the message names the example."""
+    steps = []
+    with pytest.raises(TrainingError, match="example 'apple-0' has .* more than train.max_length=300"):
+        tune(max_length=300, on_step=stop_at(None, steps))
+
+    assert steps == []
+
+
+def test_no_rows_is_an_error(tune):
+    """There is nothing to learn from."""
+    with pytest.raises(TrainingError, match="there are no training rows"):
+        tune(rows=[])
+
+
+def test_tensorboard_files_stay(tune, tmp_path):
+    """The event files lie beside the adapter, not among the checkpoints, which go."""
+    pytest.importorskip("tensorboard", reason="tensorboard is not installed")
+    tune(epochs=1, report_to=["tensorboard"])
+
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["adapter", "adapter-logs"]
+    assert list((tmp_path / "adapter-logs").glob("events.out.tfevents.*"))
+
+
+def test_unknown_tracker_is_one_line(tune):
+    """A tracker that the trainer does not know is the user's mistake, not a traceback."""
+    with pytest.raises(TrainingError, match=r"train\.report_to=\['clipboard'\] cannot be used: clipboard is not supported") as caught:
+        tune(report_to=["clipboard"])
+
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 576 vs 534"),
+    ],
+)
+def test_full_disk_while_saving_a_checkpoint_is_one_line(tune, monkeypatch, error):
+    """Both what the system says and what torch makes of it become a StoreError with a remedy."""
+
+    def fail(*arguments, **options):
+        raise error
+
+    monkeypatch.setattr(torch, "save", fail)
+    with pytest.raises(StoreError, match="no disk space left while saving checkpoints in .*; free some space and run"):
+        tune()
+
+
+TWO_PROCESSES = """
+import json, os, sys, warnings
+from pathlib import Path
+import nescio.train
+from nescio.models.load import load_model
+from nescio.records import Example
+from nescio.train.rows import encode_rows
+
+folder, rank = Path(sys.argv[1]), os.environ["RANK"]
+loaded = load_model(str(folder / "model"), dtype="float32", device="cpu")
+examples = [Example.model_validate_json(line) for line in (folder / "rows.jsonl").read_text().splitlines()]
+rows = encode_rows(loaded.tokenizer, examples, max_length=2048)
+names = {row.input_ids: example.id for row, example in zip(rows, examples, strict=True)}
+seen, collate = [], nescio.train.collate_shared_prefix
+
+def record(batch, **options):
+    seen.append([names[row.input_ids] for row in batch])
+    return collate(batch, **options)
+
+nescio.train.collate_shared_prefix = record
+result = nescio.train.train_adapter(
+    loaded, examples, folder / "adapter", epochs=2, batch_size=2, gradient_accumulation_steps=1, learning_rate=5e-3,
+    max_length=2048, save_steps=2,
+)
+(folder / f"rank{rank}.json").write_text(json.dumps({"seen": seen, "curve": result.loss_curve}))
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_share_the_rows(tune, tmp_path, trainable_folders, examples):
+    """Under torchrun each process sees half of the rows, all rows come once an epoch, and there is one adapter.
+
+    Two processes of two rows a step learn what one process of four rows a step learns, as both draw the same order.
+    """
+    (tmp_path / "model").symlink_to(trainable_folders["llama"])
+    (tmp_path / "rows.jsonl").write_text("".join(example.model_dump_json() + "\n" for example in examples))
+    (tmp_path / "script.py").write_text(TWO_PROCESSES)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    done = subprocess.run(
+        [*command, str(tmp_path / "script.py"), str(tmp_path)], capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    first, second = (json.loads((tmp_path / f"rank{rank}.json").read_text()) for rank in (0, 1))
+
+    ids = sorted(example.id for example in examples)
+    for epoch in (0, 1):  # two batches of two rows a process and epoch
+        halves = [sum(process["seen"][2 * epoch : 2 * epoch + 2], []) for process in (first, second)]
+        assert [len(half) for half in halves] == [4, 4]
+        assert sorted(halves[0] + halves[1]) == ids
+    assert len(first["seen"]) == len(second["seen"]) == 4
+    alone = tune("alone", batch_size=4)
+    assert [row["loss"] for row in first["curve"]] == pytest.approx([row["loss"] for row in alone.loss_curve], rel=1e-3)
+    a, b = (load_file(folder / "adapter_model.safetensors") for folder in (tmp_path / "adapter", alone.folder))
+    for name, weight in a.items():
+        torch.testing.assert_close(weight, b[name], rtol=0.02, atol=2e-3, msg=name)
+    assert not (tmp_path / "adapter-checkpoints").exists()
