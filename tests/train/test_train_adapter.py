@@ -4,6 +4,7 @@ import errno
 import json
 import subprocess
 import sys
+from itertools import chain
 
 import pytest
 import torch
@@ -13,9 +14,10 @@ from nescio.errors import StoreError, TrainingError
 from nescio.models.load import load_adapted_model
 from nescio.models.tiny import ARCHITECTURES
 from nescio.train import train_adapter
+from nescio.train.lora import speed_up_lora
 
 
-class Interrupted(Exception):
+class Interruption(Exception):  # noqa: N818 - it stands for a crash, it is no error of ours
     """Stands for a crash between two steps."""
 
 
@@ -42,7 +44,7 @@ def stop_at(last, steps):
     def note(step, total, loss):
         steps.append(step)
         if step == last:
-            raise Interrupted
+            raise Interruption
 
     return note
 
@@ -96,21 +98,33 @@ def test_counts_are_those_of_the_rows_and_the_adapter(tune, load_tiny, examples)
     assert result.trainable_parameters == 4 * 2 * per_block
 
 
-def test_loss_is_that_of_the_completion_tokens(tune, load_tiny, examples):
-    """At a learning rate near 0, one step over all rows logs the mean negative log-likelihood of all completion tokens."""
+@pytest.mark.parametrize("decision_weight", [1, 10])
+def test_loss_is_that_of_the_completion_tokens(tune, load_tiny, examples, decision_weight):
+    """At a learning rate near 0, one step over all rows logs the weighted sum of all tokens' losses by their number."""
     from nescio.train.rows import encode_rows
 
     model, tokenizer = load_tiny()
     total, count = 0.0, 0
     with torch.no_grad():
-        for row in encode_rows(tokenizer, examples, max_length=2048):
+        for row in encode_rows(tokenizer, examples, max_length=2048, decision_weight=decision_weight):
             logits = model(torch.tensor([row.input_ids])).logits[0, row.prompt_length - 1 : -1]
             targets = torch.tensor(row.input_ids[row.prompt_length :])
-            total += torch.nn.functional.cross_entropy(logits, targets, reduction="sum").item()
+            losses = torch.nn.functional.cross_entropy(logits, targets, reduction="none")
+            total += (losses * torch.tensor(row.weights)).sum().item()
             count += len(targets)
-    result = tune(epochs=1, batch_size=2, gradient_accumulation_steps=4, learning_rate=1e-9)
+    options = {"epochs": 1, "gradient_accumulation_steps": 4, "learning_rate": 1e-9}
+    result = tune(decision_weight=decision_weight, **options)
 
     assert [row["loss"] for row in result.loss_curve] == pytest.approx([total / count], rel=1e-4)
+
+
+def test_training_uses_the_lean_lora_pass(tune, monkeypatch):
+    """All seven linear layers of both blocks are sped up where nothing speaks against it."""
+    changed = []
+    monkeypatch.setattr("nescio.train.speed_up_lora", lambda model: changed.append(speed_up_lora(model)))
+    tune(epochs=1)
+
+    assert changed == [14]
 
 
 def test_both_layouts_learn_the_same(tune, load_tiny):
@@ -147,7 +161,7 @@ def test_interrupted_training_ends_with_the_same_bytes(tune, tmp_path, dropout):
     """Crashed in step 5 and called again, training goes on after step 4 to bit-identical weights and the whole curve."""
     straight = tune("straight", dropout=dropout)
     steps = []
-    with pytest.raises(Interrupted):
+    with pytest.raises(Interruption):
         tune("broken", dropout=dropout, on_step=stop_at(5, steps))
     assert not (tmp_path / "broken").exists()
     resumed = tune("broken", dropout=dropout, on_step=stop_at(None, steps))
@@ -162,7 +176,7 @@ def test_interrupted_training_ends_with_the_same_bytes(tune, tmp_path, dropout):
 def test_torn_checkpoint_is_skipped(tune, tmp_path, damage):
     """A newest checkpoint without a whole trainer_state.json is dropped for the one before it; the bytes stay the same."""
     straight = tune("straight")
-    with pytest.raises(Interrupted):
+    with pytest.raises(Interruption):
         tune("broken", on_step=stop_at(5, []))
     state = tmp_path / "broken-checkpoints" / "checkpoint-4" / "trainer_state.json"
     if damage == "half":
@@ -181,9 +195,9 @@ def test_crash_behind_the_last_step_costs_no_step(tune, monkeypatch):
     straight = tune("straight")
 
     def crash(*arguments):
-        raise Interrupted
+        raise Interruption
 
-    with monkeypatch.context() as broken, pytest.raises(Interrupted):
+    with monkeypatch.context() as broken, pytest.raises(Interruption):
         broken.setattr("nescio.train._save_adapter", crash)
         tune("broken")
     steps = []
@@ -209,7 +223,7 @@ def test_loss_that_is_not_finite_stops_with_its_step(tune, load_tiny):
 def test_row_too_long_stops_before_the_first_step(tune):
     """No row is cut; the message names the example."""
     steps = []
-    with pytest.raises(TrainingError, match="example 'apple-0' has .* more than train.max_length=300"):
+    with pytest.raises(TrainingError, match=r"example 'apple-0' has .* more than train.max_length=300"):
         tune(max_length=300, on_step=stop_at(None, steps))
 
     assert steps == []
@@ -232,7 +246,9 @@ def test_tensorboard_files_stay(tune, tmp_path):
 
 def test_unknown_tracker_is_one_line(tune):
     """A tracker that the trainer does not know is the user's mistake, not a traceback."""
-    with pytest.raises(TrainingError, match=r"train\.report_to=\['clipboard'\] cannot be used: clipboard is not supported") as caught:
+    with pytest.raises(
+        TrainingError, match=r"train\.report_to=\['clipboard'\] cannot be used: clipboard is not supported"
+    ) as caught:
         tune(report_to=["clipboard"])
 
     assert "\n" not in str(caught.value)
@@ -252,7 +268,7 @@ def test_full_disk_while_saving_a_checkpoint_is_one_line(tune, monkeypatch, erro
         raise error
 
     monkeypatch.setattr(torch, "save", fail)
-    with pytest.raises(StoreError, match="no disk space left while saving checkpoints in .*; free some space and run"):
+    with pytest.raises(StoreError, match=r"no disk space left while saving checkpoints in .*; free some space and run"):
         tune()
 
 
@@ -302,7 +318,7 @@ def test_two_processes_share_the_rows(tune, tmp_path, trainable_folders, example
 
     ids = sorted(example.id for example in examples)
     for epoch in (0, 1):  # two batches of two rows a process and epoch
-        halves = [sum(process["seen"][2 * epoch : 2 * epoch + 2], []) for process in (first, second)]
+        halves = [list(chain(*process["seen"][2 * epoch : 2 * epoch + 2])) for process in (first, second)]
         assert [len(half) for half in halves] == [4, 4]
         assert sorted(halves[0] + halves[1]) == ids
     assert len(first["seen"]) == len(second["seen"]) == 4

@@ -36,7 +36,9 @@ def run(config: RunFile, overrides: Overrides = None) -> None:
     """Run the whole line; finished stages are skipped."""
     folder = _run_until("report", config, overrides)
     print_scorecard(folder / "scorecard.json")
-    typer.echo(f"report:  {folder / 'report' / 'index.html'}\nadapter: {folder / 'adapter'}")
+    typer.echo(f"report:  {folder / 'report' / 'index.html'}")
+    if (folder / "adapter").is_dir():
+        typer.echo(f"adapter: {folder / 'adapter'}")
 
 
 @app.command()

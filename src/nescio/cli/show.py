@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -42,6 +43,7 @@ class RunProgress:
             TextColumn("{task.fields[note]}"),
             console=console,
             transient=True,
+            disable=not console.is_terminal,  # into a file go only the lines that stay
         )
 
     def __enter__(self) -> RunProgress:
@@ -68,24 +70,30 @@ class RunProgress:
 
 
 def print_scorecard(path: Path) -> None:
-    """The headline metrics of every system, with 95 % intervals and a verdict on the tuned one."""
+    """The headline metrics of every system and of the differences between them, with 95 % intervals."""
     scorecard = read_json(path)
-    systems = list(scorecard["systems"])
-    table = Table(title=f"{scorecard['systems'][systems[0]]['counts']['items']} test items, 95 % intervals")
-    table.add_column("")
-    for name in [*systems, *scorecard["paired"]]:
-        table.add_column(name.replace("_", "-"), justify="right")
-    for metric, title in HEADLINE.items():
-        cells = [_cell(scorecard["systems"][system][metric]) for system in systems]
-        cells += [_cell(paired[metric], sign="+") for paired in scorecard["paired"].values()]
-        table.add_row(title, *cells)
-    Console().print(table)
+    systems, paired = scorecard["systems"], scorecard["paired"]
+    items = next(iter(systems.values()))["counts"]["items"]
+    console = Console()
+    console.print(_draw_metrics(f"{items} test items, 95 % intervals", systems))
+    if paired:
+        console.print(_draw_metrics("differences on the same items", paired, sign="+"))
 
 
-def _cell(metric: dict[str, Any], *, sign: str = "") -> str:
+def _draw_metrics(title: str, columns: Mapping[str, Any], *, sign: str = "") -> Table:
+    """One row a metric; narrow enough for three systems in 80 characters."""
+    table = Table("", title=title, title_justify="left")
+    for name in columns:
+        table.add_column(Text(name.replace("_", "-")), justify="right", no_wrap=True)
+    for metric, label in HEADLINE.items():
+        table.add_row(label, *(_cell(column[metric], sign=sign) for column in columns.values()))
+    return table
+
+
+def _cell(metric: Mapping[str, Any], *, sign: str) -> str:
     if metric["value"] is None:
         return "-"
     text = f"{metric['value']:{sign}.3f}"
     if metric["low"] is None:
         return text
-    return f"{text}\n[dim]{metric['low']:{sign}.3f} .. {metric['high']:{sign}.3f}[/]"
+    return f"{text}\n[dim]{metric['low']:{sign}.3f}..{metric['high']:{sign}.3f}[/]"

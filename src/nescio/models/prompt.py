@@ -88,7 +88,8 @@ def encode_messages(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
     try:
         text = _apply_template(tokenizer, safe, template)
     except Exception as error:
-        raise ModelError(f"the tokenizer's chat template fails on a system, user and assistant turn: {error}") from error
+        reason = " ".join(str(error).split())[:300]
+        raise ModelError(f"the tokenizer's chat template fails on a system, user and assistant turn: {reason}") from error
     ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
     bos = tokenizer.bos_token_id
     if template == FALLBACK_CHAT_TEMPLATE and bos is not None and tokenizer("x")["input_ids"][:1] == [bos]:
