@@ -64,6 +64,10 @@ class TrainConfig(Section):
     max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
     decision_weight: Annotated[float, Field(gt=0)] = 1.0
     """Weight of the decision's tokens in the loss; all other tokens of the completion weigh 1."""
+    decision_passes: Annotated[int, Field(ge=0)] = 0
+    """Further passes an epoch over rows that end with their decision: half the cost, and all of the lesson."""
+    balance_decisions: bool = True
+    """Let the three decisions weigh the same in sum, however often each occurs."""
     max_length: Positive = 1024
     """Rows of more tokens stop the run: a cut row would train on half an answer."""
     packing: Literal["shared_prefix", "padded"] = "shared_prefix"

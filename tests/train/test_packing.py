@@ -46,8 +46,8 @@ def gradients(model, batch):
 def two_rows():
     """Prompts 1 2 3 and 1 2 7 8, which share 1 2; completions 4 5 and 9."""
     return [
-        TrainingRow(input_ids=(1, 2, 3, 4, 5), prompt_length=3, weights=(10.0, 1.0)),
-        TrainingRow(input_ids=(1, 2, 7, 8, 9), prompt_length=4, weights=(1.0,)),
+        TrainingRow(input_ids=(1, 2, 3, 4, 5), prompt_length=3, weights=(10.0, 1.0), decision_end=4),
+        TrainingRow(input_ids=(1, 2, 7, 8, 9), prompt_length=4, weights=(1.0,), decision_end=5),
     ]
 
 

@@ -18,7 +18,7 @@ from nescio.records import Example
 from nescio.store import translate_os_errors
 from nescio.train.lora import speed_up_lora
 from nescio.train.packing import collate_padded, collate_shared_prefix
-from nescio.train.rows import IGNORED, encode_rows
+from nescio.train.rows import IGNORED, encode_rows, pair_twins
 
 OnStep = Callable[[int, int, float], None]
 """Called with (optimiser steps done, steps in all, loss)."""
@@ -57,6 +57,8 @@ def train_adapter(
     gradient_accumulation_steps: int = 4,
     max_grad_norm: float = 1.0,
     decision_weight: float = 1.0,
+    decision_passes: int = 0,
+    balance_decisions: bool = True,
     max_length: int = 1024,
     packing: Literal["shared_prefix", "padded"] = "shared_prefix",
     save_steps: int = 20,
@@ -87,6 +89,8 @@ def train_adapter(
         gradient_accumulation_steps: Forward passes an optimiser step.
         max_grad_norm: Gradients are clipped to this norm.
         decision_weight: Weight of the decision's tokens in the loss.
+        decision_passes: Further passes an epoch over rows that end with their decision: half the cost, and all of the lesson.
+        balance_decisions: Let the three decisions weigh the same in sum, however often each occurs.
         max_length: Longest row allowed, in tokens.
         packing: How a batch is laid out.
         save_steps: Optimiser steps between checkpoints.
@@ -109,7 +113,11 @@ def train_adapter(
     if not examples:
         raise TrainingError("there are no training rows")
     model, tokenizer = loaded
-    rows = encode_rows(tokenizer, examples, max_length=max_length, decision_weight=decision_weight)
+    rows = encode_rows(tokenizer, examples, max_length=max_length, decision_weight=decision_weight, balance=balance_decisions)
+    # Twins stay together: what tells them apart is then what moves the gradient, and they share more of their prompt.
+    units = pair_twins([example.group for example in examples], largest=min(2, batch_size))
+    offered = rows + [row.cut_after_decision() for row in rows]
+    passes = units + [[number + len(rows) for number in unit] for unit in units] * decision_passes
     scratch = Path(checkpoints) if checkpoints else Path(f"{folder}-checkpoints")
     set_seed(seed)
     lora = LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=dropout, target_modules="all-linear", task_type="CAUSAL_LM")
@@ -122,7 +130,7 @@ def train_adapter(
         lr_scheduler_type={"constant": "constant_with_warmup"}.get(schedule, schedule),
         warmup_steps=warmup_ratio,
         weight_decay=weight_decay,
-        per_device_train_batch_size=batch_size,
+        per_device_train_batch_size=max(1, batch_size // 2),
         gradient_accumulation_steps=gradient_accumulation_steps,
         max_grad_norm=max_grad_norm,
         save_steps=save_steps,
@@ -152,12 +160,15 @@ def train_adapter(
         model=peft_model,
         args=arguments,
         # The collator looks rows up by number, so that the data set stays a plain column of integers.
-        train_dataset=Dataset.from_dict({"row": list(range(len(rows))), "labels": [[0]] * len(rows)}),
-        data_collator=lambda items: collate([rows[item["row"]] for item in items]),
+        train_dataset=Dataset.from_dict({"unit": list(range(len(passes))), "labels": [[0]] * len(passes)}),
+        data_collator=lambda items: collate([offered[number] for item in items for number in passes[item["unit"]]]),
         processing_class=tokenizer,
         logs=Path(logs) if logs else Path(f"{folder}-logs"),
         on_step=on_step,
     )
+    if packing == "shared_prefix" and model.device.type == "cpu":
+        # Short sequences under a mask of our own: plain products beat the fused kernel's backward pass on a processor.
+        model.set_attn_implementation("eager")
     with translate_os_errors(f"saving checkpoints in {scratch}"), warnings.catch_warnings():
         # Resuming skips the rows of the finished steps; the trainer's advice on doing so is not the user's business.
         warnings.filterwarnings("ignore", category=UserWarning)

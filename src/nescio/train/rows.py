@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,17 +24,36 @@ class TrainingRow:
     """Tokens before the completion."""
     weights: tuple[float, ...]
     """Of each completion token in the loss."""
+    decision_end: int
+    """Tokens up to the end of the decision's label."""
+
+    def cut_after_decision(self) -> TrainingRow:
+        """The same row without what follows its decision."""
+        end = self.decision_end
+        return TrainingRow(self.input_ids[:end], self.prompt_length, self.weights[: end - self.prompt_length], end)
 
 
 def encode_rows(
-    tokenizer: Any, examples: Sequence[Example], *, max_length: int, decision_weight: float = 1.0
+    tokenizer: Any, examples: Sequence[Example], *, max_length: int, decision_weight: float = 1.0, balance: bool = False
 ) -> list[TrainingRow]:
     """Tokenise examples: the prompt exactly as prediction renders it, the structured reply, the end token.
+
+    Args:
+        tokenizer: The model's.
+        examples: Rows to learn.
+        max_length: Longest row allowed, in tokens.
+        decision_weight: Weight of the decision's tokens; all others of the completion weigh 1.
+        balance: Scale `decision_weight` by inverse frequency, so that the three decisions weigh the same in sum.
 
     Raises:
         TrainingError: A row has more than `max_length` tokens.
     """
-    return [_encode_row(tokenizer, example, max_length=max_length, decision_weight=decision_weight) for example in examples]
+    counts = Counter(example.decision for example in examples)
+    fair = len(examples) / len(counts) if counts else 0.0
+    scale = {decision: fair / count if balance else 1.0 for decision, count in counts.items()}
+    return [
+        _encode_row(tokenizer, e, max_length=max_length, decision_weight=decision_weight * scale[e.decision]) for e in examples
+    ]
 
 
 def _encode_row(tokenizer: Any, example: Example, *, max_length: int, decision_weight: float) -> TrainingRow:
@@ -47,4 +67,18 @@ def _encode_row(tokenizer: Any, example: Example, *, max_length: int, decision_w
     if len(ids) > max_length:
         limit = f"train.max_length={max_length}"
         raise TrainingError(f"example '{example.id}' has {len(ids)} tokens, more than {limit}; raise it or shorten the text")
-    return TrainingRow(tuple(ids), len(prompt), (*weights, 1.0))
+    last = max(place for place, (left, _) in enumerate(encoding["offset_mapping"]) if left < end)
+    return TrainingRow(tuple(ids), len(prompt), (*weights, 1.0), len(prompt) + last + 1)
+
+
+def pair_twins(groups: Sequence[str], *, largest: int = 2) -> list[list[int]]:
+    """Row numbers in units that stay together in a batch: the rows of a group, at most `largest` of them.
+
+    Examples:
+        >>> pair_twins(["a", "b", "a", "b", "c"])
+        [[0, 2], [1, 3], [4]]
+    """
+    members: dict[str, list[int]] = {}
+    for number, group in enumerate(groups):
+        members.setdefault(group, []).append(number)
+    return [rows[start : start + largest] for rows in members.values() for start in range(0, len(rows), largest)]
