@@ -20,15 +20,23 @@ from nescio.data.load import load_splits
 from nescio.models.load import DEFAULT_MODEL, LoadedModel, load_model
 from nescio.models.prompt import build_messages, encode_messages, reply_schema
 from nescio.predict import OPENING, TO_ANSWER, predict
-from nescio.records import DECISIONS, Example
+from nescio.records import DECISIONS, Example, Prediction
 
-LIMITS = {"max_answer_chars": 200, "max_justification_chars": 200}
+MAX_CHARS = 200
 MAX_NEW_TOKENS = 256
 
 
 def run_nescio(loaded: LoadedModel, examples: Sequence[Example], batch_size: int) -> int:
     """Predict; returns the number of replies that parse."""
-    return sum(p.decision is not None for p in predict(loaded, examples, batch_size=batch_size, **LIMITS))
+    return sum(p.decision is not None for p in _predict(loaded, examples, batch_size))
+
+
+def _predict(loaded: LoadedModel, examples: Sequence[Example], batch_size: int) -> list[Prediction]:
+    return predict(loaded, examples, batch_size=batch_size, max_answer_chars=MAX_CHARS, max_justification_chars=MAX_CHARS)
+
+
+def _schema() -> dict[str, Any]:
+    return reply_schema(max_answer_chars=MAX_CHARS, max_justification_chars=MAX_CHARS)
 
 
 def run_transformers(loaded: LoadedModel, examples: Sequence[Example], batch_size: int, *, forced: bool) -> int:
@@ -60,7 +68,8 @@ def _generate(loaded: LoadedModel, prompts: list[list[int]], batch_size: int, *,
         ids = torch.tensor([[tokenizer.pad_token_id] * (width - len(row)) + row for row in rows])
         mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows])
         out = loaded.model.generate(
-            input_ids=ids, attention_mask=mask, do_sample=False, max_new_tokens=MAX_NEW_TOKENS, pad_token_id=tokenizer.pad_token_id,
+            input_ids=ids, attention_mask=mask, do_sample=False, max_new_tokens=MAX_NEW_TOKENS,
+            pad_token_id=tokenizer.pad_token_id,
             logits_processor=LogitsProcessorList([_grammar_processor(loaded, len(batch), width, start)]),
         )  # fmt: skip
         for i, row in zip(batch, out, strict=True):
@@ -80,7 +89,7 @@ def _grammar_processor(loaded: LoadedModel, rows: int, width: int, start: list[i
 
     vocabulary = loaded.model.get_output_embeddings().weight.shape[0]
     tokenizer = llguidance.hf.from_tokenizer(loaded.tokenizer, n_vocab=vocabulary)
-    schema = reply_schema(**LIMITS) | {"x-guidance": {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}}
+    schema = _schema() | {"x-guidance": {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}}
     grammar = llguidance.LLMatcher.grammar_from_json_schema(json.dumps(schema))
     matchers = [llguidance.LLMatcher(tokenizer, grammar) for _ in range(rows)]
     for matcher in matchers:
@@ -100,11 +109,11 @@ def _grammar_processor(loaded: LoadedModel, rows: int, width: int, start: list[i
 
 
 def run_outlines(loaded: LoadedModel, examples: Sequence[Example], batch_size: int) -> int:
-    """outlines' own constrained generation, in batches; returns the number of replies that parse."""
+    """Outlines' own constrained generation, in batches; returns the number of replies that parse."""
     import outlines
 
     model = outlines.from_transformers(loaded.model, loaded.tokenizer)
-    generator = outlines.Generator(model, outlines.json_schema(json.dumps(reply_schema(**LIMITS))))
+    generator = outlines.Generator(model, outlines.json_schema(json.dumps(_schema())))
     prompts = [loaded.tokenizer.decode(_prompt(loaded, example)) for example in examples]
     prompts.sort(key=len)
     replies: list[str] = []

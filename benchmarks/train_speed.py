@@ -61,7 +61,9 @@ def train_with_trl(model: str, dtype: str, rows: int, folder: Path, *, tuned_fla
     trainer = SFTTrainer(
         model=loaded.model,
         args=arguments,
-        train_dataset=load_dataset("json", data_files=str(folder / "train.jsonl"), split="train", cache_dir=str(folder / "cache")),
+        train_dataset=load_dataset(
+            "json", data_files=str(folder / "train.jsonl"), split="train", cache_dir=str(folder / "cache")
+        ),
         processing_class=loaded.tokenizer,
         peft_config=LoraConfig(r=RANK, lora_alpha=ALPHA, target_modules="all-linear", task_type="CAUSAL_LM"),
     )
@@ -78,7 +80,8 @@ def llamafactory_command(python: str, model: str, dtype: str, rows: int, folder:
         "model_name_or_path": model, "dataset_dir": str(folder), "output_dir": str(folder / "out"), "num_train_epochs": 1,
         "per_device_train_batch_size": BATCH, "gradient_accumulation_steps": ACCUMULATION, "lora_rank": RANK, "lora_alpha": ALPHA,
         "bf16": dtype == "bfloat16", "pure_bf16": dtype == "bfloat16", "overwrite_output_dir": True, "use_cpu": True,
-        "disable_gradient_checkpointing": True, "logging_steps": 1, "report_to": "none", "save_strategy": "no", "plot_loss": False,
+        "disable_gradient_checkpointing": True, "logging_steps": 1, "report_to": "none",
+        "save_strategy": "no", "plot_loss": False,
     }  # fmt: skip
     for key in ("eval_dataset", "eval_strategy", "eval_steps", "per_device_eval_batch_size", "val_size"):
         settings.pop(key, None)
