@@ -61,3 +61,13 @@ def test_prediction_names_a_decision_three_probabilities_and_an_answer(tmp_path)
     assert set(probabilities) == {"correct", "uncertain", "refuse"}
     assert sum(probabilities.values()) == pytest.approx(1.0, abs=0.002)  # three numbers rounded to 0.001
     assert 1 <= len(answer.removesuffix("\n")) <= 200  # of any signs, line breaks included
+
+
+def test_the_second_labelling_agrees_as_documented():
+    """The agreement in docs/data.md is what the example prints."""
+    printed = run_example("second_labelling")
+    documented = (EXAMPLES.parent / "docs" / "data.md").read_text(encoding="utf-8")
+
+    for kappa, agreement in re.findall(r"kappa (\S+) .*agreement (\S+),", printed):
+        assert kappa in documented
+        assert agreement in documented
