@@ -68,7 +68,12 @@ class TorchEngine:
             yield from ended
 
     def _fill(self, rows: list[_Row], queue: Iterator[tuple[int, RowProgram]]) -> Iterator[int]:
-        """Start programs while there is room; yields those that end without asking for anything."""
+        """Start programs while there is room; yields those that end without asking for anything.
+
+        Places are refilled a quarter at a time: long first reads cost less together than one in every step.
+        """
+        if len(rows) > self.max_rows * 3 // 4:
+            return
         while len(rows) < self.max_rows:
             index, program = next(queue, (-1, None))
             if program is None:
@@ -146,6 +151,38 @@ class _Layer:
 
 
 @dataclass
+class _Plan:
+    """Some queries of a pass, padded to (rows, longest) so that attention takes them together."""
+
+    rows: Any
+    """Which rows of the store: a slice or an index."""
+    tokens: Any
+    """Places of the queries in the flat sequence, shape (n,)."""
+    row: Any
+    """Row of each query in the padded layout, shape (n,)."""
+    rank: Any
+    """Column of each query in the padded layout, shape (n,)."""
+    positions: Any
+    """Slot of each query, shape (rows, longest)."""
+    visible: Any
+    """Which slots each query may see, shape (rows, longest, slots)."""
+    windowed: dict[int, tuple[Any, Any]] = field(default_factory=dict)
+
+    def visible_within(self, window: int | None, *, prefix_length: int) -> tuple[Any, Any]:
+        """Which slots (rows, queries, slots) and which prefix tokens (rows, queries, prefix; None: all) each query may see."""
+        import torch
+
+        if window is None:
+            return self.visible, None
+        if window not in self.windowed:
+            nearest = self.positions[:, :, None] - window
+            slots = torch.arange(self.visible.shape[2], device=nearest.device)
+            prefix = torch.arange(prefix_length, device=nearest.device) - prefix_length
+            self.windowed[window] = (self.visible & (slots > nearest), prefix > nearest)
+        return self.windowed[window]
+
+
+@dataclass
 class _Store:
     """Stands where transformers expects a cache: takes each layer's new keys and values to the rows they belong to."""
 
@@ -159,35 +196,30 @@ class _Store:
         import torch
 
         device = positions.device
-        self.rows = len(counts)
         self.width = int(positions.max()) + 1
-        self.longest = max(counts)
         self.positions = positions
         count = torch.tensor(counts, device=device)
-        self.row_of_token = torch.repeat_interleave(torch.arange(self.rows, device=device), count)
-        self.rank_in_row = torch.arange(len(positions), device=device) - torch.repeat_interleave(count.cumsum(0) - count, count)
-        padded = torch.zeros(self.rows, self.longest, dtype=torch.long, device=device)
-        padded[self.row_of_token, self.rank_in_row] = positions
-        self.query_positions = padded
-        slots = torch.arange(self.width, device=device)
-        self.visible = slots[None, None] <= padded[:, :, None]
-        self._windowed: dict[int, Any] = {}
+        self.row_of_token = torch.repeat_interleave(torch.arange(len(counts), device=device), count)
+        rank = torch.arange(len(positions), device=device) - torch.repeat_interleave(count.cumsum(0) - count, count)
+        if min(counts) > 1 or max(counts) == 1:
+            self.plans = [self._plan(rank >= 0, rank)]
+        else:
+            # A few rows read several tokens, the others one: padding all rows to the longest would multiply the work.
+            last = rank == count[self.row_of_token] - 1
+            self.plans = [self._plan(last, torch.zeros_like(rank)), self._plan(~last, rank)]
 
-    def visible_within(self, window: int | None) -> tuple[Any, Any]:
-        """Which slots (rows, queries, slots) and which prefix tokens (rows, queries, prefix) each query may see."""
+    def _plan(self, chosen: Any, rank: Any) -> _Plan:
+        """Lay the chosen queries out row by row; `rank` is each token's place among its row's chosen ones."""
         import torch
 
-        if window is None:
-            return self.visible, None
-        if window not in self._windowed:
-            device = self.positions.device
-            slots = torch.arange(self.width, device=device)
-            near = slots[None, None] > self.query_positions[:, :, None] - window
-            prefix = torch.arange(self.prefix_length, device=device) - self.prefix_length
-            near_prefix = prefix[None, None] > self.query_positions[:, :, None] - window
-            self._windowed[window] = (self.visible & near, near_prefix)
-        result: tuple[Any, Any] = self._windowed[window]
-        return result
+        tokens = chosen.nonzero()[:, 0]
+        present, row = self.row_of_token[tokens].unique_consecutive(return_inverse=True)
+        contiguous = len(present) == int(present[-1]) + 1  # the first rows: a view of the store instead of a copy
+        rows = slice(0, len(present)) if contiguous else present
+        positions = self.positions.new_zeros(len(present), int(rank[tokens].max()) + 1)
+        positions[row, rank[tokens]] = self.positions[tokens]
+        slots = torch.arange(self.width, device=tokens.device)
+        return _Plan(rows, tokens, row, rank[tokens], positions, slots[None, None] <= positions[:, :, None])
 
     def update(self, key: Any, value: Any, layer_idx: int, *_: Any, **__: Any) -> tuple[Any, Any]:
         """Write new keys and values, shape (1, kv heads, tokens, head size); attention reads them from the store."""
@@ -258,49 +290,64 @@ def _attend(
         if options.get(unsupported) is not None:
             raise ModelError(f"models whose attention uses '{unsupported}' are not supported by the embedded engine")
     store = _ACTIVE_STORES[-1]
-    layer = store.layers[module.layer_idx]
-    heads, size = query.shape[1], query.shape[3]
-    kv_heads = layer.keys.shape[1]
-    group = heads // kv_heads
-    # Queries that share a key head lie side by side: (rows, kv heads, group * queries, head size).
-    tokens = query[0].transpose(0, 1)
-    padded = tokens.new_zeros(store.rows, store.longest, heads, size)
-    padded[store.row_of_token, store.rank_in_row] = tokens
-    grouped = padded.view(store.rows, store.longest, kv_heads, group, size).permute(0, 2, 3, 1, 4)
-    grouped = grouped.reshape(store.rows, kv_heads, group * store.longest, size) * scaling
+    tokens = query[0].transpose(0, 1) * scaling
+    mixed = torch.empty_like(tokens)
+    for plan in store.plans:
+        mixed[plan.tokens] = _attend_plan(store, store.layers[module.layer_idx], plan, tokens, options.get("sliding_window"))
+    return mixed[None], None
 
-    visible, visible_prefix = store.visible_within(options.get("sliding_window"))
-    keys = layer.keys[: store.rows, :, : store.width]
-    values = layer.values[: store.rows, :, : store.width]
+
+def _attend_plan(store: _Store, layer: _Layer, plan: _Plan, tokens: Any, window: int | None) -> Any:
+    """Mixed values of a plan's queries, shape (queries, heads, size); `tokens` are all scaled queries of the pass."""
+    import torch
+
+    (rows, longest), (heads, size), kv_heads = plan.positions.shape, tokens.shape[1:], layer.keys.shape[1]
+    group = heads // kv_heads
+    padded = tokens.new_zeros(rows, longest, heads, size)
+    padded[plan.row, plan.rank] = tokens[plan.tokens]
+    # Queries that share a key head lie side by side: (rows, kv heads, group * queries, head size).
+    grouped = padded.view(rows, longest, kv_heads, group, size).permute(0, 2, 3, 1, 4).reshape(rows, kv_heads, -1, size)
+    visible, visible_prefix = plan.visible_within(window, prefix_length=store.prefix_length)
+    keys, values = layer.keys[plan.rows, :, : store.width], layer.values[plan.rows, :, : store.width]
     own = torch.matmul(grouped, keys.transpose(2, 3)).float()
-    own = own.view(store.rows, kv_heads, group, store.longest, store.width)
-    own = own.masked_fill(~visible[:, None, None], float("-inf")).view(store.rows, kv_heads, group * store.longest, store.width)
+    own = own.view(rows, kv_heads, group, longest, -1).masked_fill(~visible[:, None, None], float("-inf"))
+    own = own.view(rows, kv_heads, group * longest, -1)
     if layer.prefix_keys is None:
         mixed = torch.matmul(own.softmax(-1).to(values.dtype), values)
     else:
-        mixed = _attend_with_prefix(store, layer, grouped, own=own, values=values, visible_prefix=visible_prefix)
-    mixed = mixed.view(store.rows, kv_heads, group, store.longest, size).permute(0, 3, 1, 2, 4)
-    mixed = mixed.reshape(store.rows, store.longest, heads, size)
-    return mixed[store.row_of_token, store.rank_in_row][None], None
+        shared = _ask_prefix(layer, grouped)
+        if visible_prefix is not None:
+            shared = shared.view(rows, kv_heads, group, longest, -1).masked_fill(~visible_prefix[:, None, None], float("-inf"))
+            shared = shared.view(rows, kv_heads, group * longest, -1)
+        weights = torch.cat([shared, own], dim=-1).softmax(-1).to(values.dtype)
+        from_prefix, from_own = weights.split([store.prefix_length, store.width], dim=-1)
+        mixed = _read_prefix(layer, from_prefix) + torch.matmul(from_own, values)
+    mixed = mixed.view(rows, kv_heads, group, longest, size).permute(0, 3, 1, 2, 4).reshape(rows, longest, heads, size)
+    return mixed[plan.row, plan.rank]
 
 
-def _attend_with_prefix(store: _Store, layer: _Layer, grouped: Any, *, own: Any, values: Any, visible_prefix: Any) -> Any:
+def _ask_prefix(layer: _Layer, grouped: Any) -> Any:
+    """Dot products of all rows with the one prefix, in one product a key head: (rows, kv heads, queries, prefix), float32."""
     import torch
 
     rows, kv_heads, queries, size = grouped.shape
-    # All rows ask the one prefix together, in one product per key head.
     asked = grouped.transpose(0, 1).reshape(kv_heads, rows * queries, size)
-    shared = torch.matmul(asked, layer.prefix_keys.transpose(1, 2)).float()
-    shared = shared.view(kv_heads, rows, queries, store.prefix_length).transpose(0, 1)
-    if visible_prefix is not None:
-        hidden = ~visible_prefix[:, None, None]
-        shared = shared.reshape(rows, kv_heads, -1, store.longest, store.prefix_length).masked_fill(hidden, float("-inf"))
-        shared = shared.view(rows, kv_heads, queries, -1)
-    weights = torch.cat([shared, own], dim=-1).softmax(-1).to(values.dtype)
-    from_prefix, from_own = weights.split([store.prefix_length, store.width], dim=-1)
-    folded = from_prefix.transpose(0, 1).reshape(kv_heads, rows * queries, store.prefix_length)
-    mixed = torch.matmul(folded, layer.prefix_values).view(kv_heads, rows, queries, size).transpose(0, 1)
-    return mixed + torch.matmul(from_own, values)
+    return (
+        torch.matmul(asked, layer.prefix_keys.transpose(1, 2))
+        .float()
+        .view(kv_heads, rows, queries, -1)
+        .transpose(0, 1)
+        .contiguous()
+    )
+
+
+def _read_prefix(layer: _Layer, weights: Any) -> Any:
+    """Values of the prefix under `weights` (rows, kv heads, queries, prefix)."""
+    import torch
+
+    rows, kv_heads, queries, prefix = weights.shape
+    folded = weights.transpose(0, 1).reshape(kv_heads, rows * queries, prefix)
+    return torch.matmul(folded, layer.prefix_values).view(kv_heads, rows, queries, -1).transpose(0, 1)
 
 
 @contextmanager
