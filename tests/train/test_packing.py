@@ -156,7 +156,7 @@ def test_one_kind_of_layer_needs_one_mask(window, kinds, narrow):
 
 def test_equal_prompts_keep_their_last_token():
     """Twins in all but the completion still have a prompt token of their own, from which the first label is predicted."""
-    rows = [TrainingRow((1, 2, 3, 4), 3, (1.0,)), TrainingRow((1, 2, 3, 5), 3, (1.0,))]
+    rows = [TrainingRow((1, 2, 3, 4), 3, (1.0,), 4), TrainingRow((1, 2, 3, 5), 3, (1.0,), 4)]
     batch = collate_shared_prefix(rows, config=PlainConfig(), dtype=torch.float32)
 
     assert batch["input_ids"].tolist() == [[1, 2, 3, 4, 3, 5]]
@@ -165,7 +165,7 @@ def test_equal_prompts_keep_their_last_token():
 
 def test_padding_by_hand():
     """Short rows are filled up on the right, and the filling has neither attention nor labels nor weight."""
-    rows = [*two_rows(), TrainingRow((1, 6), 1, (3.0,))]
+    rows = [*two_rows(), TrainingRow((1, 6), 1, (3.0,), 2)]
     batch = collate_padded(rows, pad_token_id=0)
 
     assert batch["input_ids"].tolist() == [[1, 2, 3, 4, 5], [1, 2, 7, 8, 9], [1, 6, 0, 0, 0]]

@@ -106,7 +106,7 @@ def test_loss_is_that_of_the_completion_tokens(tune, load_tiny, examples, decisi
     model, tokenizer = load_tiny()
     total, count = 0.0, 0
     with torch.no_grad():
-        for row in encode_rows(tokenizer, examples, max_length=2048, decision_weight=decision_weight):
+        for row in encode_rows(tokenizer, examples, max_length=2048, decision_weight=decision_weight, balance=True):
             logits = model(torch.tensor([row.input_ids])).logits[0, row.prompt_length - 1 : -1]
             targets = torch.tensor(row.input_ids[row.prompt_length :])
             losses = torch.nn.functional.cross_entropy(logits, targets, reduction="none")
@@ -328,3 +328,21 @@ def test_two_processes_share_the_rows(tune, tmp_path, trainable_folders, example
     for name, weight in a.items():
         torch.testing.assert_close(weight, b[name], rtol=0.02, atol=2e-3, msg=name)
     assert not (tmp_path / "adapter-checkpoints").exists()
+
+
+def test_decision_passes_add_short_rows_and_twins_share_a_batch(tune, examples, monkeypatch):
+    """One epoch with two decision passes reads every row once whole and twice cut off, each batch a pair of twins."""
+    import nescio.train
+
+    batches, collate = [], nescio.train.collate_shared_prefix
+
+    def record(batch, **options):
+        batches.append(batch)
+        return collate(batch, **options)
+
+    monkeypatch.setattr(nescio.train, "collate_shared_prefix", record)
+    pairs = [example.model_copy(update={"group": f"g{number // 2}"}) for number, example in enumerate(examples)]
+    tune(rows=pairs, epochs=1, batch_size=2, decision_passes=2)
+
+    lengths = [[len(row.input_ids) == row.decision_end for row in batch] for batch in batches]
+    assert sorted(lengths) == [[False, False]] * 4 + [[True, True]] * 8

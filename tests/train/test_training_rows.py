@@ -47,3 +47,27 @@ def test_limit_holds_to_the_token(load_tiny, examples):
     assert encode_rows(tokenizer, examples[:1], max_length=length) == [row]
     with pytest.raises(TrainingError, match=rf"example 'apple-0' has {length} tokens, more than train\.max_length={length - 1};"):
         encode_rows(tokenizer, examples[:1], max_length=length - 1)
+
+
+def test_a_row_cut_after_its_decision_ends_there(load_tiny, examples):
+    """The short row is the beginning of the long one, up to the last token of the label, with the same weights."""
+    tokenizer = load_tiny().tokenizer
+    for example, row in zip(examples, encode_rows(tokenizer, examples, max_length=2048, decision_weight=10), strict=True):
+        short = row.cut_after_decision()
+
+        assert short.input_ids == row.input_ids[: len(short.input_ids)]
+        text = tokenizer.decode(short.input_ids[short.prompt_length :])
+        assert text.startswith('{"decision": "' + example.decision)
+        assert len(text) <= len('{"decision": "' + example.decision + '"')
+        assert short.weights == row.weights[: len(short.weights)]
+        assert short.weights[-1] == 10
+
+
+def test_balanced_decisions_weigh_the_same_in_sum(load_tiny, examples):
+    """Three correct rows and one refused one: each decision's labels carry half of the decisions' weight."""
+    tokenizer = load_tiny().tokenizer
+    correct, refuse = (next(e for e in examples if e.decision == decision) for decision in ("correct", "refuse"))
+    rows = encode_rows(tokenizer, [correct, correct, correct, refuse], max_length=2048, decision_weight=6, balance=True)
+    labels = [max(row.weights) for row in rows]
+
+    assert labels == [6 * 4 / (2 * 3)] * 3 + [6 * 4 / (2 * 1)]
