@@ -122,13 +122,7 @@ def read_json_lines(path: str | Path) -> Iterator[tuple[int, Any]]:
     Raises:
         DataError: The file is missing, or a line is torn or not UTF-8 (with its number).
     """
-    path = Path(path)
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise DataError(f"'{path}' does not exist") from None
-    except OSError as error:
-        raise DataError(f"'{path}' cannot be read: {error.strerror}") from error
+    content = read_bytes(path)
     for number, line in enumerate(content.split(b"\n"), start=1):
         if not line.strip():
             continue
@@ -174,10 +168,20 @@ def explain_validation(error: ValidationError) -> str:
 
 def _read_utf8(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise DataError(f"'{path}' does not exist") from None
+        return read_bytes(path).decode("utf-8")
     except UnicodeDecodeError as error:
         raise DataError(f"'{path}' is not valid UTF-8 at byte {error.start}; save the file as UTF-8") from error
+
+
+def read_bytes(path: str | Path) -> bytes:
+    """A file's bytes.
+
+    Raises:
+        DataError: The file is missing or cannot be opened.
+    """
+    try:
+        return Path(path).read_bytes()
+    except FileNotFoundError:
+        raise DataError(f"'{path}' does not exist") from None
     except OSError as error:
         raise DataError(f"'{path}' cannot be read: {error.strerror}") from error

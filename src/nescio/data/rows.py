@@ -10,9 +10,8 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from nescio.data.overlap import normalise_question
-from nescio.errors import DataError
 from nescio.records import Decision, EvidenceQuality, Example, Text
-from nescio.store import explain_validation
+from nescio.store import explain_validation, read_bytes
 
 
 class Row(NamedTuple):
@@ -72,12 +71,7 @@ def read_rows(path: Path) -> RowsOfFile:
     Raises:
         DataError: The file is missing or cannot be opened; faulty rows are data, not errors.
     """
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise DataError(f"'{path}' does not exist; give a JSONL or JSON file, or a folder of splits") from None
-    except OSError as error:
-        raise DataError(f"'{path}' cannot be read: {error.strerror}") from error
+    content = read_bytes(path)
     parsed: list[tuple[int, Example | _Alpaca]] = []
     faults: list[Fault] = []
     for line, value in _parse_array(content) if content.lstrip()[:1] == b"[" else _parse_lines(content):
