@@ -41,7 +41,6 @@ class TorchEngine:
         self.model = model
         self.max_rows = max_rows
         self.prefix_length = 0
-        self._lengths: list[int] = []
         with _ragged_attention(model):
             self._store = _Store(max_rows)
             if prefix:
