@@ -54,6 +54,10 @@ class TrainConfig(Section):
     rank: Positive = 8
     alpha: Positive = 16
     """The adapter is scaled by alpha / rank."""
+    first_layer: Annotated[int, Field(ge=0)] = 0
+    """Layers below this one stay as they are; what they make of a row is computed once and kept (PEFT: layers_to_transform)."""
+    loraplus_lr_ratio: Annotated[float, Field(ge=1)] = 1.0
+    """Learning rate of LoRA's B matrices over that of its A matrices (LoRA+)."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """On the adapter's input. Drawing the masks costs about a third of a training step on a processor."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
@@ -62,8 +66,10 @@ class TrainConfig(Section):
     gradient_accumulation_steps: Positive = 4
     """Forward passes an optimiser step."""
     max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
-    decision_weight: Annotated[float, Field(gt=0)] = 1.0
-    """Weight of the decision's tokens in the loss; all other tokens of the completion weigh 1."""
+    decision_weight: Annotated[float, Field(ge=0)] = 1.0
+    """Weight of the decision in the loss, beside the mean over the reply's tokens; 0 is plain fine-tuning."""
+    twin_weight: Annotated[float, Field(ge=0)] = 1.0
+    """Weight of telling twins apart: which of the two has which decision?"""
     decision_passes: Annotated[int, Field(ge=0)] = 0
     """Further passes an epoch over rows that end with their decision: half the cost, and all of the lesson."""
     balance_decisions: bool = True

@@ -18,7 +18,7 @@ class PlainConfig:
 
 def token_losses(model, batch):
     """Negative log-likelihood of every labelled token, from all the logits: shape (labelled tokens,)."""
-    inputs = {key: value for key, value in batch.items() if key not in ("labels", "loss_weights")}
+    inputs = {key: value for key, value in batch.items() if key not in ("labels", "loss_weights", "twins", "rows")}
     logits = model(**inputs, use_cache=False).logits[:, :-1].flatten(0, 1)
     labels = batch["labels"][:, 1:].flatten()
     losses = torch.nn.functional.cross_entropy(logits, labels, ignore_index=IGNORED, reduction="none")
@@ -44,11 +44,16 @@ def gradients(model, batch):
 
 
 def two_rows():
-    """Prompts 1 2 3 and 1 2 7 8, which share 1 2; completions 4 5 and 9."""
+    """Twins: prompts 1 2 3 and 1 2 7 8, which share 1 2; completions 4 5, with decision 4 of weight 10, and 9."""
     return [
-        TrainingRow(input_ids=(1, 2, 3, 4, 5), prompt_length=3, weights=(10.0, 1.0), decision_end=4),
-        TrainingRow(input_ids=(1, 2, 7, 8, 9), prompt_length=4, weights=(1.0,), decision_end=5),
+        TrainingRow(input_ids=(1, 2, 3, 4, 5), prompt_length=3, decision_span=(3, 4), decision_weight=10, group="a"),
+        TrainingRow(input_ids=(1, 2, 7, 8, 9), prompt_length=4, decision_span=(4, 5), group="a"),
     ]
+
+
+def completion_sizes(rows):
+    """Tokens of each row's completion."""
+    return [len(row.input_ids) - row.prompt_length for row in rows]
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -56,7 +61,7 @@ def test_shared_prefix_has_the_loss_and_gradients_of_separate_rows(load_tiny, ex
     """Packing changes neither the loss nor any LoRA gradient; gemma3's rows are longer than its window of 64 tokens."""
     model, tokenizer = load_tiny(architecture, opinionated=True)
     rows = encode_rows(tokenizer, examples[:4], max_length=2048)
-    assert all(len(row.input_ids) - row.prompt_length > 64 for row in rows)
+    assert all(size > 64 for size in completion_sizes(rows))
     adapted = add_adapter(model)
     padded_loss, padded = gradients(adapted, collate_padded(rows, pad_token_id=tokenizer.pad_token_id))
     packed_loss, packed = gradients(adapted, collate_shared_prefix(rows, config=model.config, dtype=model.dtype))
@@ -89,7 +94,7 @@ def test_a_row_cannot_see_another_row(load_tiny, examples, architecture, changed
     ids, start = rows[changed].input_ids, rows[changed].prompt_length
     scrambled = list(rows)
     scrambled[changed] = dataclasses.replace(rows[changed], input_ids=ids[:start] + tuple(reversed(ids[start:])))
-    sizes = [len(row.weights) for row in rows]
+    sizes = completion_sizes(rows)
     with torch.no_grad():
         before, after = (
             token_losses(model, collate_shared_prefix(some, config=model.config, dtype=model.dtype)).split(sizes)
@@ -108,7 +113,10 @@ def test_layout_of_two_rows_by_hand():
     assert batch["input_ids"].tolist() == [[1, 2, 3, 4, 5, 7, 8, 9]]
     assert batch["position_ids"].tolist() == [[0, 1, 2, 3, 4, 2, 3, 4]]
     assert batch["labels"].tolist() == [[IGNORED, IGNORED, IGNORED, 4, 5, IGNORED, IGNORED, 9]]
-    assert batch["loss_weights"].tolist() == [[0, 0, 0, 10, 1, 0, 0, 1]]
+    # A reply's tokens share a weight of 1, its decision has 10 more; all over two rows.
+    assert batch["loss_weights"].tolist() == [[0, 0, 0, (0.5 + 10) / 2, 0.5 / 2, 0, 0, 1 / 2]]
+    assert batch["twins"].tolist() == [[[0, 3], [0, 7]]]
+    assert batch["rows"] == 2
     visible = (batch["attention_mask"][0, 0] == 0).int().tolist()
     assert visible == [
         [1, 0, 0, 0, 0, 0, 0, 0],
@@ -156,7 +164,7 @@ def test_one_kind_of_layer_needs_one_mask(window, kinds, narrow):
 
 def test_equal_prompts_keep_their_last_token():
     """Twins in all but the completion still have a prompt token of their own, from which the first label is predicted."""
-    rows = [TrainingRow((1, 2, 3, 4), 3, (1.0,), 4), TrainingRow((1, 2, 3, 5), 3, (1.0,), 4)]
+    rows = [TrainingRow((1, 2, 3, 4), 3, (3, 4)), TrainingRow((1, 2, 3, 5), 3, (3, 4))]
     batch = collate_shared_prefix(rows, config=PlainConfig(), dtype=torch.float32)
 
     assert batch["input_ids"].tolist() == [[1, 2, 3, 4, 3, 5]]
@@ -165,13 +173,49 @@ def test_equal_prompts_keep_their_last_token():
 
 def test_padding_by_hand():
     """Short rows are filled up on the right, and the filling has neither attention nor labels nor weight."""
-    rows = [*two_rows(), TrainingRow((1, 6), 1, (3.0,), 2)]
+    rows = [*two_rows(), TrainingRow((1, 6), 1, (1, 2), decision_weight=2)]
     batch = collate_padded(rows, pad_token_id=0)
 
     assert batch["input_ids"].tolist() == [[1, 2, 3, 4, 5], [1, 2, 7, 8, 9], [1, 6, 0, 0, 0]]
     assert batch["attention_mask"].tolist() == [[1] * 5, [1] * 5, [1, 1, 0, 0, 0]]
     assert batch["labels"][2].tolist() == [IGNORED, 6, IGNORED, IGNORED, IGNORED]
-    assert batch["loss_weights"][2].tolist() == [0, 3, 0, 0, 0]
+    assert batch["loss_weights"][2].tolist() == [0, 1, 0, 0, 0]  # the reply's 1 and the decision's 2, over three rows
+    assert batch["twins"].tolist() == [[[0, 3], [1, 4]]]
+    assert batch["rows"] == 3
+
+
+def test_a_row_cut_after_its_decision_teaches_nothing_else():
+    """Its opening carries no loss, only the decision; it is paired with its twin, cut like itself, and with no whole row."""
+    whole = [
+        TrainingRow((1, 2, 6, 4, 5), 2, (3, 4), decision_weight=3, group="a"),
+        TrainingRow((1, 3, 6, 7, 5), 2, (3, 4), decision_weight=3, group="a"),
+    ]
+    cut = [row.cut_after_decision() for row in whole]
+    batch = collate_padded([whole[0], whole[1], cut[0], cut[1]], pad_token_id=0)
+
+    assert batch["labels"][2].tolist() == [IGNORED, IGNORED, IGNORED, 4, IGNORED]
+    assert batch["loss_weights"][2].tolist() == [0, 0, 0, 3 / 4, 0]
+    assert batch["twins"].tolist() == [[[0, 3], [1, 3]], [[2, 3], [3, 3]]]
+
+
+@pytest.mark.parametrize(
+    ("decision", "group"),
+    [(4, "a"), (7, "b"), (7, "")],  # the same decision, another group, no group
+)
+def test_only_twins_that_differ_are_contrasted(decision, group):
+    """Rows of different groups, and twins with one decision, are no pair."""
+    rows = [TrainingRow((1, 2, 4), 2, (2, 3), group=group and "a"), TrainingRow((1, 3, decision), 2, (2, 3), group=group)]
+
+    assert collate_padded(rows, pad_token_id=0)["twins"].shape == (0, 2, 2)
+
+
+def test_states_stand_in_for_tokens():
+    """Given states, the prefix's come once and then each row's own, cut to the row's length."""
+    states = [torch.arange(6.0)[:, None], 10 + torch.arange(6.0)[:, None]]
+    batch = collate_shared_prefix(two_rows(), config=PlainConfig(), dtype=torch.float32, states=states)
+
+    assert "input_ids" not in batch
+    assert batch["inputs_embeds"][0, :, 0].tolist() == [0, 1, 2, 3, 4, 12, 13, 14]
 
 
 def test_labels_spell_the_completions_and_the_end_token(load_tiny, examples):

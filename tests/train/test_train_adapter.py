@@ -14,7 +14,9 @@ from nescio.errors import StoreError, TrainingError
 from nescio.models.load import load_adapted_model
 from nescio.models.tiny import ARCHITECTURES
 from nescio.train import train_adapter
+from nescio.train.frozen import FrozenLayers
 from nescio.train.lora import speed_up_lora
+from nescio.train.rows import encode_rows
 
 
 class Interruption(Exception):  # noqa: N818 - it stands for a crash, it is no error of ours
@@ -87,8 +89,6 @@ def test_training_prints_nothing(tune, load_tiny, capfd):
 
 def test_counts_are_those_of_the_rows_and_the_adapter(tune, load_tiny, examples):
     """Rows, tokens and trainable weights can be recomputed by hand."""
-    from nescio.train.rows import encode_rows
-
     result = tune(epochs=1, rank=4)
 
     assert result.rows == 8
@@ -98,24 +98,86 @@ def test_counts_are_those_of_the_rows_and_the_adapter(tune, load_tiny, examples)
     assert result.trainable_parameters == 4 * 2 * per_block
 
 
-@pytest.mark.parametrize("decision_weight", [1, 10])
-def test_loss_is_that_of_the_completion_tokens(tune, load_tiny, examples, decision_weight):
-    """At a learning rate near 0, one step over all rows logs the weighted sum of all tokens' losses by their number."""
-    from nescio.train.rows import encode_rows
-
-    model, tokenizer = load_tiny()
-    total, count = 0.0, 0
+@pytest.mark.parametrize(("decision_weight", "twin_weight"), [(0, 0), (10, 0), (0, 3), (2, 3)])
+def test_loss_is_the_one_described(tune, load_tiny, examples, decision_weight, twin_weight):
+    """At a learning rate near 0, one step over all rows logs the mean over rows, term by term, from plain forward passes."""
+    model, tokenizer = load_tiny(opinionated=True)
+    rows = encode_rows(tokenizer, examples, max_length=2048, decision_weight=1, balance=True)
+    replies, decisions, at_decision, labels = [], [], [], []
     with torch.no_grad():
-        for row in encode_rows(tokenizer, examples, max_length=2048, decision_weight=decision_weight, balance=True):
-            logits = model(torch.tensor([row.input_ids])).logits[0, row.prompt_length - 1 : -1]
-            targets = torch.tensor(row.input_ids[row.prompt_length :])
-            losses = torch.nn.functional.cross_entropy(logits, targets, reduction="none")
-            total += (losses * torch.tensor(row.weights)).sum().item()
-            count += len(targets)
-    options = {"epochs": 1, "gradient_accumulation_steps": 4, "learning_rate": 1e-9}
-    result = tune(decision_weight=decision_weight, **options)
+        for row in rows:
+            log_p = model(torch.tensor([row.input_ids])).logits[0, :-1].log_softmax(-1)
+            nll = -log_p.gather(-1, torch.tensor(row.input_ids[1:])[:, None])[:, 0]
+            start, end = row.decision_span
+            replies.append(nll[row.prompt_length - 1 :].mean().item())
+            decisions.append(row.decision_weight * nll[start - 1 : end - 1].sum().item())
+            at_decision.append(log_p[start - 1])
+            labels.append(row.input_ids[start])
+    twins = 0.0
+    for a, b in ((0, 1), (2, 3), (4, 5), (6, 7)):
+        right = at_decision[a][labels[a]] + at_decision[b][labels[b]]
+        wrong = at_decision[a][labels[b]] + at_decision[b][labels[a]]
+        twins += 2 * torch.nn.functional.softplus(wrong - right).item()
+    expected = (sum(replies) + decision_weight * sum(decisions) + twin_weight * twins) / len(rows)
+    options = {"epochs": 1, "gradient_accumulation_steps": 4, "learning_rate": 1e-9, "loaded": load_tiny(opinionated=True)}
+    result = tune(decision_weight=decision_weight, twin_weight=twin_weight, **options)
 
-    assert [row["loss"] for row in result.loss_curve] == pytest.approx([total / count], rel=1e-4)
+    assert [row["loss"] for row in result.loss_curve] == pytest.approx([expected], rel=1e-4)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_frozen_layers_are_computed_once_and_change_nothing(tune, load_tiny, monkeypatch, architecture):
+    """With states kept, training walks to the weights of training without them, and each row passes the lower layer once."""
+    options = {"first_layer": 1, "decision_passes": 2, "epochs": 1}
+    plain = tune("plain", loaded=load_tiny(architecture, opinionated=True), packing="padded", **options)
+    loaded, computed = load_tiny(architecture, opinionated=True), []
+    compute = FrozenLayers._compute
+    monkeypatch.setattr(FrozenLayers, "_compute", lambda self, rows: computed.extend(rows) or compute(self, rows))
+    kept = tune("kept", loaded=loaded, **options)
+
+    assert len(computed) == len(set(computed)) == 8
+    assert [row["loss"] for row in kept.loss_curve] == pytest.approx([row["loss"] for row in plain.loss_curve], rel=1e-3)
+    a, b = (load_file(result.folder / "adapter_model.safetensors") for result in (kept, plain))
+    assert {name.split(".layers.")[1].split(".")[0] for name in a} == {"1"}
+    for name, weight in a.items():
+        torch.testing.assert_close(weight, b[name], rtol=0.02, atol=2e-3, msg=name)
+    # Afterwards the model computes with all its layers again.
+    tokens = torch.tensor([[1, 2, 3]])
+    hidden = loaded.model(tokens, output_hidden_states=True).hidden_states
+    assert not torch.equal(hidden[0], hidden[1])
+
+
+def test_states_that_would_not_fit_are_computed_anew(tune, monkeypatch):
+    """Too many tokens to keep: the same weights, at the price of the lower layer in every pass."""
+    kept = tune("kept", first_layer=1)
+    monkeypatch.setattr("nescio.train.frozen.LARGEST_STORE", 1000)
+    computed, compute = [], FrozenLayers._compute
+    monkeypatch.setattr(FrozenLayers, "_compute", lambda self, rows: computed.extend(rows) or compute(self, rows))
+    anew = tune("anew", first_layer=1)
+
+    assert len(computed) == 16  # eight rows in two epochs
+    a, b = (load_file(result.folder / "adapter_model.safetensors") for result in (kept, anew))
+    for name, weight in a.items():
+        torch.testing.assert_close(weight, b[name], rtol=1e-3, atol=1e-4, msg=name)
+
+
+def test_first_layer_beyond_the_last_is_one_line(tune):
+    """Nothing would be trained."""
+    with pytest.raises(TrainingError, match=r"train\.first_layer=2 leaves nothing to train; the model has layers 0 to 1"):
+        tune(first_layer=2)
+
+
+def test_loraplus_moves_the_second_matrix_further(tune):
+    """After one step of AdamW, A has moved by the learning rate and B by the ratio times as much."""
+    plain = load_file(tune("plain", epochs=1, gradient_accumulation_steps=4, warmup_ratio=0).folder / "adapter_model.safetensors")
+    plus = load_file(
+        tune("plus", epochs=1, gradient_accumulation_steps=4, warmup_ratio=0, loraplus_lr_ratio=8).folder
+        / "adapter_model.safetensors"
+    )
+
+    for name, weight in plain.items():
+        ratio = (plus[name].abs().max() / weight.abs().max()).item()
+        assert ratio == pytest.approx(8 if "lora_B" in name else 1, rel=0.05), name
 
 
 def test_training_uses_the_lean_lora_pass(tune, monkeypatch):

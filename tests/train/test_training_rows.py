@@ -17,25 +17,26 @@ def test_row_is_the_prompt_of_prediction_and_the_reply(load_tiny, examples):
     assert tokenizer.decode(row.input_ids[row.prompt_length :]) == render_completion(examples[1]) + "<|im_end|>"
 
 
-def test_decision_weight_falls_on_the_decision_only(load_tiny, examples):
-    """The heavy tokens spell the decision; every other token of the completion, the end token too, weighs 1."""
+def test_decision_is_found_in_the_reply(load_tiny, examples):
+    """The span's tokens spell the decision, at its own place even where the answer says the same word."""
     tokenizer = load_tiny().tokenizer
-    for example, row in zip(examples, encode_rows(tokenizer, examples, max_length=2048, decision_weight=10), strict=True):
-        completion = row.input_ids[row.prompt_length :]
-        heavy = [token for token, weight in zip(completion, row.weights, strict=True) if weight == 10]
+    talkative = examples[0].model_copy(update={"answer": "That is correct, quite correct."})
+    for example, row in zip([*examples, talkative], encode_rows(tokenizer, [*examples, talkative], max_length=2048), strict=True):
+        start, end = row.decision_span
 
-        assert tokenizer.decode(heavy) == example.decision
-        assert sorted(set(row.weights)) == [1, 10]
+        assert tokenizer.decode(row.input_ids[start:end]) == example.decision
+        assert tokenizer.decode(row.input_ids[row.prompt_length : start]) == '{"decision": "'
 
 
-def test_decision_that_stands_in_the_answer_too_weighs_once(load_tiny, examples):
-    """Only the decision's own place is heavy, not the same word in the answer."""
-    tokenizer = load_tiny().tokenizer
-    example = examples[0].model_copy(update={"answer": "That is correct, quite correct."})
-    row = encode_rows(tokenizer, [example], max_length=2048, decision_weight=10)[0]
-    heavy = [token for token, weight in zip(row.input_ids[row.prompt_length :], row.weights, strict=True) if weight == 10]
+def test_weights_of_a_row(load_tiny, examples):
+    """The reply's tokens share a weight of 1, and each of the decision's has the decision's weight on top."""
+    row = encode_rows(load_tiny().tokenizer, examples[:1], max_length=2048, decision_weight=10)[0]
+    weights, share = row.loss_weights(), 1 / (len(row.input_ids) - row.prompt_length)
+    start, end = row.decision_span
 
-    assert tokenizer.decode(heavy) == "correct"
+    assert weights[: row.prompt_length] == [0] * row.prompt_length
+    assert weights[start:end] == [share + 10] * (end - start)
+    assert set(weights[row.prompt_length : start] + weights[end:]) == {share}
 
 
 def test_limit_holds_to_the_token(load_tiny, examples):
@@ -50,17 +51,15 @@ def test_limit_holds_to_the_token(load_tiny, examples):
 
 
 def test_a_row_cut_after_its_decision_ends_there(load_tiny, examples):
-    """The short row is the beginning of the long one, up to the last token of the label, with the same weights."""
+    """The short row is the beginning of the long one, up to the last token of the label, and only the label weighs."""
     tokenizer = load_tiny().tokenizer
     for example, row in zip(examples, encode_rows(tokenizer, examples, max_length=2048, decision_weight=10), strict=True):
         short = row.cut_after_decision()
+        start, end = row.decision_span
 
-        assert short.input_ids == row.input_ids[: len(short.input_ids)]
-        text = tokenizer.decode(short.input_ids[short.prompt_length :])
-        assert text.startswith('{"decision": "' + example.decision)
-        assert len(text) <= len('{"decision": "' + example.decision + '"')
-        assert short.weights == row.weights[: len(short.weights)]
-        assert short.weights[-1] == 10
+        assert short.input_ids == row.input_ids[:end]
+        assert tokenizer.decode(short.input_ids[short.prompt_length :]) == '{"decision": "' + example.decision
+        assert short.loss_weights() == [0] * start + [10] * (end - start)
 
 
 def test_balanced_decisions_weigh_the_same_in_sum(load_tiny, examples):
@@ -68,6 +67,5 @@ def test_balanced_decisions_weigh_the_same_in_sum(load_tiny, examples):
     tokenizer = load_tiny().tokenizer
     correct, refuse = (next(e for e in examples if e.decision == decision) for decision in ("correct", "refuse"))
     rows = encode_rows(tokenizer, [correct, correct, correct, refuse], max_length=2048, decision_weight=6, balance=True)
-    labels = [max(row.weights) for row in rows]
 
-    assert labels == [6 * 4 / (2 * 3)] * 3 + [6 * 4 / (2 * 1)]
+    assert [row.decision_weight for row in rows] == [6 * 4 / (2 * 3)] * 3 + [6 * 4 / (2 * 1)]

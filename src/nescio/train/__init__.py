@@ -6,9 +6,8 @@ import json
 import math
 import shutil
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -16,12 +15,11 @@ from nescio.errors import TrainingError
 from nescio.models.load import LoadedModel
 from nescio.records import Example
 from nescio.store import translate_os_errors
-from nescio.train.lora import speed_up_lora
+from nescio.train.frozen import FrozenLayers, decoder_layers
+from nescio.train.lora import linear_modules, speed_up_lora
 from nescio.train.packing import collate_padded, collate_shared_prefix
-from nescio.train.rows import IGNORED, encode_rows, pair_twins
-
-OnStep = Callable[[int, int, float], None]
-"""Called with (optimiser steps done, steps in all, loss)."""
+from nescio.train.rows import encode_rows, pair_twins
+from nescio.train.trainer import OnStep, make_trainer
 
 
 class TrainedAdapter(NamedTuple):
@@ -32,7 +30,7 @@ class TrainedAdapter(NamedTuple):
     loss_curve: list[dict[str, float]]
     """`step`, `loss` and `learning_rate` of each optimiser step.
 
-    The loss is the negative log-likelihood in nats, summed with the tokens' weights and divided by the completion tokens.
+    The loss is in nats: the mean over a row's reply, plus the weighted terms of its decision and of its twin.
     """
     rows: int
     tokens: int
@@ -51,12 +49,15 @@ def train_adapter(
     warmup_ratio: float = 0.1,
     rank: int = 8,
     alpha: int = 16,
+    first_layer: int = 0,
+    loraplus_lr_ratio: float = 1.0,
     dropout: float = 0.0,
     weight_decay: float = 0.0,
     batch_size: int = 4,
     gradient_accumulation_steps: int = 4,
     max_grad_norm: float = 1.0,
     decision_weight: float = 1.0,
+    twin_weight: float = 1.0,
     decision_passes: int = 0,
     balance_decisions: bool = True,
     max_length: int = 1024,
@@ -69,6 +70,11 @@ def train_adapter(
     on_step: OnStep | None = None,
 ) -> TrainedAdapter:
     """Fine-tune LoRA matrices on every linear layer, with loss on the structured reply only.
+
+    The loss of a batch is the mean over its rows of the reply's negative log-likelihood a token, plus `decision_weight` times
+    that of the decision, plus `twin_weight` times that of the right way round for twins: given that one of two rows has
+    decision d and the other e, which has which? It is the conditional likelihood of matched pairs (Breslow and Day 1980,
+    chapter 7), to which whatever the twins have in common contributes nothing.
 
     Training goes on from the newest whole checkpoint in `checkpoints`, to the same result as an undisturbed run. Under
     `accelerate launch` or `torchrun` the rows are shared out over the processes.
@@ -83,12 +89,15 @@ def train_adapter(
         warmup_ratio: Share of the steps.
         rank: Of the LoRA matrices.
         alpha: The adapter is scaled by alpha / rank.
+        first_layer: Layers below this one stay as they are and have no adapter; what they make of a row is computed once.
+        loraplus_lr_ratio: Learning rate of the B matrices over that of the A matrices (LoRA+, Hayou et al. 2024).
         dropout: On the adapter's input.
         weight_decay: Of AdamW.
         batch_size: Rows a device and forward pass.
         gradient_accumulation_steps: Forward passes an optimiser step.
         max_grad_norm: Gradients are clipped to this norm.
-        decision_weight: Weight of the decision's tokens in the loss.
+        decision_weight: Weight of the decision's negative log-likelihood, beside the mean over the reply.
+        twin_weight: Weight of telling twins apart.
         decision_passes: Further passes an epoch over rows that end with their decision: half the cost, and all of the lesson.
         balance_decisions: Let the three decisions weigh the same in sum, however often each occurs.
         max_length: Longest row allowed, in tokens.
@@ -120,7 +129,7 @@ def train_adapter(
     passes = units + [[number + len(rows) for number in unit] for unit in units] * decision_passes
     scratch = Path(checkpoints) if checkpoints else Path(f"{folder}-checkpoints")
     set_seed(seed)
-    lora = LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=dropout, target_modules="all-linear", task_type="CAUSAL_LM")
+    lora = LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=dropout, task_type="CAUSAL_LM", **_adapted_part(model, first_layer))
     peft_model = get_peft_model(model, lora)
     speed_up_lora(peft_model)
     arguments = SFTConfig(
@@ -152,19 +161,27 @@ def train_adapter(
     )
     if arguments.n_gpu > 1:
         arguments._n_gpu = 1  # torch's DataParallel would cut a batch that is one sequence; several GPUs go through torchrun
-    if packing == "shared_prefix":
-        collate = partial(collate_shared_prefix, config=model.config, dtype=model.dtype)
-    else:
-        collate = partial(collate_padded, pad_token_id=tokenizer.pad_token_id)
-    trainer = _make_trainer(
+    frozen = FrozenLayers(model, rows, first_layer=first_layer) if first_layer and packing == "shared_prefix" else None
+
+    def collate(items: list[dict[str, Any]]) -> dict[str, Any]:
+        """The collator looks rows up by number, so that the data set stays a plain column of integers."""
+        numbers = [number for item in items for number in passes[item["unit"]]]
+        chosen = [offered[number] for number in numbers]
+        if packing == "padded":
+            return collate_padded(chosen, pad_token_id=tokenizer.pad_token_id)
+        states = frozen.states([number % len(rows) for number in numbers]) if frozen else None
+        return collate_shared_prefix(chosen, config=model.config, dtype=model.dtype, states=states)
+
+    trainer = make_trainer(
         model=peft_model,
         args=arguments,
-        # The collator looks rows up by number, so that the data set stays a plain column of integers.
         train_dataset=Dataset.from_dict({"unit": list(range(len(passes))), "labels": [[0]] * len(passes)}),
-        data_collator=lambda items: collate([offered[number] for item in items for number in passes[item["unit"]]]),
+        data_collator=collate,
         processing_class=tokenizer,
         logs=Path(logs) if logs else Path(f"{folder}-logs"),
         on_step=on_step,
+        twin_weight=twin_weight,
+        loraplus_lr_ratio=loraplus_lr_ratio,
     )
     if packing == "shared_prefix" and model.device.type == "cpu":
         # Short sequences under a mask of our own: plain products beat the fused kernel's backward pass on a processor.
@@ -172,7 +189,8 @@ def train_adapter(
     with translate_os_errors(f"saving checkpoints in {scratch}"), warnings.catch_warnings():
         # Resuming skips the rows of the finished steps; the trainer's advice on doing so is not the user's business.
         warnings.filterwarnings("ignore", category=UserWarning)
-        trainer.train(resume_from_checkpoint=_newest_whole_checkpoint(scratch))
+        with frozen.skipped() if frozen else nullcontext():
+            trainer.train(resume_from_checkpoint=_newest_whole_checkpoint(scratch))
     if trainer.is_world_process_zero():
         _save_adapter(trainer.accelerator.unwrap_model(trainer.model), tokenizer, Path(folder), scratch)
     trainer.accelerator.wait_for_everyone()
@@ -185,70 +203,20 @@ def train_adapter(
     )
 
 
+def _adapted_part(model: Any, first_layer: int) -> dict[str, Any]:
+    """Every linear layer but the head, as PEFT's configuration names them."""
+    if first_layer == 0:
+        return {"target_modules": "all-linear"}
+    count = len(decoder_layers(model))
+    if first_layer >= count:
+        raise TrainingError(f"train.first_layer={first_layer} leaves nothing to train; the model has layers 0 to {count - 1}")
+    return {"target_modules": linear_modules(model), "layers_to_transform": list(range(first_layer, count))}
+
+
 def _switch_off_recomputation(config: Any) -> dict[str, bool]:
     """TRL switches gradient checkpointing on; the option changed its name in the course of transformers 5."""
     new, old = "activation_checkpointing", "gradient_checkpointing"
     return {new if new in config.__dataclass_fields__ else old: False}
-
-
-def _make_trainer(*, logs: Path, on_step: OnStep | None, **arguments: Any) -> Any:
-    """TRL's trainer with a loss that computes logits only where there is something to learn."""
-    import torch
-    from transformers import PrinterCallback, TrainerCallback
-    from transformers.integrations import TensorBoardCallback
-    from trl import SFTTrainer
-
-    class Progress(TrainerCallback):  # type: ignore[misc] # untyped library
-        def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
-            if on_step and logs and "loss" in logs:
-                on_step(state.global_step, state.max_steps, logs["loss"])
-
-    class CompletionTrainer(SFTTrainer):  # type: ignore[misc] # untyped library
-        def compute_loss(
-            self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
-        ) -> Any:
-            labels, weights = inputs.pop("labels"), inputs.pop("loss_weights")
-            # A token's loss is computed from the place before it.
-            places = (labels[:, 1:] != IGNORED).any(0).nonzero()[:, 0]
-            logits = model(**inputs, logits_to_keep=places, use_cache=False).logits.float()
-            targets = labels[:, places + 1]
-            nll = torch.nn.functional.cross_entropy(
-                logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="none"
-            )
-            count = num_items_in_batch if num_items_in_batch is not None else (targets != IGNORED).sum()
-            loss = (nll * weights[:, places + 1].flatten()).sum() / count
-            if self.args.average_tokens_across_devices and num_items_in_batch is not None:
-                loss = loss * self.accelerator.num_processes
-            if not torch.isfinite(loss):
-                raise TrainingError(
-                    f"the loss became {loss.item()} at step {self.state.global_step + 1}; "
-                    "lower train.learning_rate or set model.dtype=float32"
-                )
-            return (loss, None) if return_outputs else loss
-
-        def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-            super(SFTTrainer, self).log(logs, start_time)  # TRL's own would add metrics of logits that were never computed
-
-    with _translate_tracker_errors(arguments["args"].report_to):
-        trainer = CompletionTrainer(**arguments)
-    trainer.add_callback(Progress())
-    trainer.remove_callback(PrinterCallback)
-    for callback in trainer.callback_handler.callbacks:
-        if isinstance(callback, TensorBoardCallback):  # it would write among the checkpoints, which do not stay
-            callback.logging_dir = callback.logging_dir or str(logs)
-    # Batches hold several rows in one sequence: they must reach the model as they are.
-    trainer.model_accepts_loss_kwargs = True
-    return trainer
-
-
-@contextmanager
-def _translate_tracker_errors(trackers: Sequence[str]) -> Iterator[None]:
-    try:
-        yield
-    except (ImportError, RuntimeError, ValueError) as error:
-        if not trackers:
-            raise
-        raise TrainingError(f"train.report_to={list(trackers)} cannot be used: {' '.join(str(error).split())}") from error
 
 
 def _newest_whole_checkpoint(folder: Path) -> str | None:

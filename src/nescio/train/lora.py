@@ -25,6 +25,14 @@ def speed_up_lora(model: Any) -> int:
     return len(layers)
 
 
+def linear_modules(model: Any) -> list[str]:
+    """Names of the linear layers within the blocks of a model: what PEFT's "all-linear" means, spelt out."""
+    import torch
+
+    layers = model.get_decoder().layers
+    return sorted({name.split(".")[-1] for name, module in layers.named_modules() if isinstance(module, torch.nn.Linear)})
+
+
 def _is_plain(layer: Any) -> bool:
     import torch
 

@@ -1,14 +1,26 @@
-"""Batches for training: several rows in one sequence behind their common prompt prefix, or padded side by side."""
+"""Batches for training: several rows in one sequence behind their common prompt prefix, or padded side by side.
+
+Both layouts carry, beside the model's inputs:
+
+- `labels`: shape (rows of the layout, tokens), `IGNORED` where there is nothing to learn,
+- `loss_weights`: of the same shape; the loss is the sum of weight times negative log-likelihood,
+- `twins`: shape (pairs, 2, 2), row and column of the first token of both decisions of each pair of twins that are decided
+  differently,
+- `rows`: how many rows there are, as the loss is a mean over rows.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from nescio.train.rows import IGNORED, TrainingRow
 
 
-def collate_shared_prefix(rows: Sequence[TrainingRow], *, config: Any, dtype: Any) -> dict[str, Any]:
+def collate_shared_prefix(
+    rows: Sequence[TrainingRow], *, config: Any, dtype: Any, states: Sequence[Any] | None = None
+) -> dict[str, Any]:
     """Lay rows end to end behind the prompt prefix they share; no padding, no token computed twice.
 
     Every row sees the prefix and itself, never another row, and its positions go on from the prefix: the loss and its
@@ -18,32 +30,41 @@ def collate_shared_prefix(rows: Sequence[TrainingRow], *, config: Any, dtype: An
         rows: The batch.
         config: The model's configuration (for layers with a sliding window).
         dtype: Of the additive attention mask.
+        states: What to feed in place of token ids: a vector for each token of each row, shape (at least its tokens, hidden).
 
     Returns:
-        `input_ids`, `position_ids`, `labels`, `loss_weights` of shape (1, tokens) and `attention_mask` of shape
-        (1, 1, tokens, tokens), or one such mask a kind of layer where the model mixes full and sliding attention.
+        `input_ids` of shape (1, tokens), or `inputs_embeds` of shape (1, tokens, hidden) where states were given;
+        `position_ids`, `labels`, `loss_weights`, `twins`; and `attention_mask` of shape (1, 1, tokens, tokens), or one such
+        mask a kind of layer where the model mixes full and sliding attention.
     """
     import torch
 
-    prefix = _shared_prompt(rows)
+    prefix = shared_prompt(rows)
     ids, positions = list(rows[0].input_ids[:prefix]), list(range(prefix))
     owner = [0] * prefix
     labels, weights = [IGNORED] * prefix, [0.0] * prefix
+    decisions = []
     for number, row in enumerate(rows, start=1):
-        rest = row.input_ids[prefix:]
-        ids += rest
+        decisions.append((0, len(ids) + row.decision_span[0] - prefix))
+        ids += row.input_ids[prefix:]
         positions += range(prefix, len(row.input_ids))
-        owner += [number] * len(rest)
-        labels += [IGNORED] * (row.prompt_length - prefix) + list(row.input_ids[row.prompt_length :])
-        weights += [0.0] * (row.prompt_length - prefix) + list(row.weights)
+        owner += [number] * (len(row.input_ids) - prefix)
+        labels += _labels(row)[prefix:]
+        weights += row.loss_weights()[prefix:]
     owners, places = torch.tensor(owner), torch.tensor(positions)
     visible = (owners[:, None] == owners[None]) | (owners[None] == 0)
     visible &= torch.ones_like(visible).tril()
-    return {
-        "input_ids": torch.tensor([ids]),
+    if states is None:
+        inputs = {"input_ids": torch.tensor([ids])}
+    else:
+        own = [state[prefix : len(row.input_ids)] for row, state in zip(rows, states, strict=True)]
+        inputs = {"inputs_embeds": torch.cat([states[0][:prefix], *own])[None]}
+    return inputs | {
         "position_ids": places[None],
         "labels": torch.tensor([labels]),
-        "loss_weights": torch.tensor([weights]),
+        "loss_weights": torch.tensor([weights]) / len(rows),
+        "twins": _twins(rows, decisions),
+        "rows": torch.tensor(len(rows)),
         "attention_mask": _masks(visible, places, config=config, dtype=dtype),
     }
 
@@ -56,15 +77,16 @@ def collate_padded(rows: Sequence[TrainingRow], *, pad_token_id: int) -> dict[st
     batch: dict[str, list[list[Any]]] = {"input_ids": [], "attention_mask": [], "labels": [], "loss_weights": []}
     for row in rows:
         pad = width - len(row.input_ids)
-        completion = list(row.input_ids[row.prompt_length :])
         batch["input_ids"].append([*row.input_ids, *[pad_token_id] * pad])
         batch["attention_mask"].append([1] * len(row.input_ids) + [0] * pad)
-        batch["labels"].append([IGNORED] * row.prompt_length + completion + [IGNORED] * pad)
-        batch["loss_weights"].append([0.0] * row.prompt_length + list(row.weights) + [0.0] * pad)
-    return {key: torch.tensor(value) for key, value in batch.items()}
+        batch["labels"].append(_labels(row) + [IGNORED] * pad)
+        batch["loss_weights"].append([weight / len(rows) for weight in row.loss_weights()] + [0.0] * pad)
+    tensors = {key: torch.tensor(value) for key, value in batch.items()}
+    decisions = [(number, row.decision_span[0]) for number, row in enumerate(rows)]
+    return tensors | {"twins": _twins(rows, decisions), "rows": torch.tensor(len(rows))}
 
 
-def _shared_prompt(rows: Sequence[TrainingRow]) -> int:
+def shared_prompt(rows: Sequence[TrainingRow]) -> int:
     """Length of the prompt prefix that all rows share; each row keeps at least one prompt token of its own."""
     limit = min(row.prompt_length for row in rows) - 1
     first = rows[0].input_ids
@@ -72,6 +94,27 @@ def _shared_prompt(rows: Sequence[TrainingRow]) -> int:
         if any(row.input_ids[place] != first[place] for row in rows):
             return place
     return limit
+
+
+def _labels(row: TrainingRow) -> list[int]:
+    """The row's tokens where they carry loss: its completion, or its decision alone."""
+    start, end = (row.prompt_length, len(row.input_ids)) if row.whole else row.decision_span
+    return [IGNORED] * start + list(row.input_ids[start:end]) + [IGNORED] * (len(row.input_ids) - end)
+
+
+def _twins(rows: Sequence[TrainingRow], decisions: Sequence[tuple[int, int]]) -> Any:
+    """Pairs of neighbours in one group whose decisions differ."""
+    import torch
+
+    def label(row: TrainingRow) -> int:
+        return row.input_ids[row.decision_span[0]]
+
+    pairs = [
+        (decisions[place], decisions[place + 1])
+        for place, (row, other) in enumerate(pairwise(rows))
+        if row.group and row.group == other.group and row.whole == other.whole and label(row) != label(other)
+    ]
+    return torch.tensor(pairs, dtype=torch.long).reshape(-1, 2, 2)
 
 
 def _masks(visible: Any, positions: Any, *, config: Any, dtype: Any) -> Any:

@@ -1,10 +1,10 @@
-"""Training rows: token ids, where the completion begins, and what each token weighs in the loss."""
+"""Training rows: token ids, where the completion begins, and where in it the decision stands."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from nescio.errors import TrainingError
@@ -22,19 +22,30 @@ class TrainingRow:
     input_ids: tuple[int, ...]
     prompt_length: int
     """Tokens before the completion."""
-    weights: tuple[float, ...]
-    """Of each completion token in the loss."""
-    decision_end: int
-    """Tokens up to the end of the decision's label."""
+    decision_span: tuple[int, int]
+    """Where the decision's label begins and ends."""
+    decision_weight: float = 0.0
+    """Of the decision's negative log-likelihood, beside the reply's."""
+    group: str = ""
+    """Twins share it."""
+    whole: bool = True
+    """Whether the reply is learnt, or the decision alone."""
 
     def cut_after_decision(self) -> TrainingRow:
         """The same row without what follows its decision."""
-        end = self.decision_end
-        return TrainingRow(self.input_ids[:end], self.prompt_length, self.weights[: end - self.prompt_length], end)
+        return replace(self, input_ids=self.input_ids[: self.decision_span[1]], whole=False)
+
+    def loss_weights(self) -> list[float]:
+        """Of each token's negative log-likelihood: mean over the completion, plus `decision_weight` times the decision's sum."""
+        share = 1 / (len(self.input_ids) - self.prompt_length) if self.whole else 0.0
+        weights = [0.0] * self.prompt_length + [share] * (len(self.input_ids) - self.prompt_length)
+        for place in range(*self.decision_span):
+            weights[place] += self.decision_weight
+        return weights
 
 
 def encode_rows(
-    tokenizer: Any, examples: Sequence[Example], *, max_length: int, decision_weight: float = 1.0, balance: bool = False
+    tokenizer: Any, examples: Sequence[Example], *, max_length: int, decision_weight: float = 0.0, balance: bool = False
 ) -> list[TrainingRow]:
     """Tokenise examples: the prompt exactly as prediction renders it, the structured reply, the end token.
 
@@ -42,7 +53,7 @@ def encode_rows(
         tokenizer: The model's.
         examples: Rows to learn.
         max_length: Longest row allowed, in tokens.
-        decision_weight: Weight of the decision's tokens; all others of the completion weigh 1.
+        decision_weight: Weight of the decision, beside the mean over the reply's tokens.
         balance: Scale `decision_weight` by inverse frequency, so that the three decisions weigh the same in sum.
 
     Raises:
@@ -62,13 +73,18 @@ def _encode_row(tokenizer: Any, example: Example, *, max_length: int, decision_w
     encoding = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
     start = text.index(example.decision)
     end = start + len(example.decision)
-    weights = [decision_weight if left < end and right > start else 1.0 for left, right in encoding["offset_mapping"]]
+    touching = [place for place, (left, right) in enumerate(encoding["offset_mapping"]) if left < end and right > start]
     ids = [*prompt, *encoding["input_ids"], tokenizer.eos_token_id]
     if len(ids) > max_length:
         limit = f"train.max_length={max_length}"
         raise TrainingError(f"example '{example.id}' has {len(ids)} tokens, more than {limit}; raise it or shorten the text")
-    last = max(place for place, (left, _) in enumerate(encoding["offset_mapping"]) if left < end)
-    return TrainingRow(tuple(ids), len(prompt), (*weights, 1.0), len(prompt) + last + 1)
+    return TrainingRow(
+        input_ids=tuple(ids),
+        prompt_length=len(prompt),
+        decision_span=(len(prompt) + touching[0], len(prompt) + touching[-1] + 1),
+        decision_weight=decision_weight,
+        group=example.group,
+    )
 
 
 def pair_twins(groups: Sequence[str], *, largest: int = 2) -> list[list[int]]:
