@@ -2,17 +2,25 @@
 
     python benchmarks/seeds_table.py runs/quickstart runs/quickstart-1 runs/quickstart-2
 
-Per metric and system: the mean over seeds and each seed's 95 % interval pooled as the mean of its ends. Per pair: how
-many seeds have a paired interval clear of zero, and in which direction.
+A cell is the mean over the runs with a 95 % interval of a two-stage bootstrap: each resample draws as many runs as there
+are, with replacement, and takes the mean of their values on one resample of the groups, the same for all runs and systems.
+So the interval holds both the chance of the questions and that of training. Below it, each run's own value.
 """
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
 
-from nescio.store import read_json
+import numpy as np
+
+from nescio.calibrate import Calibration
+from nescio.data.load import load_examples
+from nescio.evaluate import gather_outcomes
+from nescio.metrics import percentile_interval
+from nescio.metrics.scorecard import Scores, score_outcomes
+from nescio.records import Grade, Prediction
+from nescio.store import read_json, read_records
 
 METRICS = {
     "decision_accuracy": "decision accuracy ↑",
@@ -27,35 +35,45 @@ METRICS = {
     "ece_debiased": "debiased ECE ↓",
     "brier": "Brier ↓",
 }
+SYSTEMS = ("base", "few_shot", "tuned")
+N_RESAMPLES = 1000
+"""As in every scorecard."""
 
 
-def mean_cell(metrics: list[dict[str, Any]], *, sign: str = "") -> str:
-    """Mean value with the mean interval, or a dash."""
-    known = [m for m in metrics if m["value"] is not None and m["low"] is not None]
-    if not known:
-        return "-"
-    value, low, high = (sum(m[key] for m in known) / len(known) for key in ("value", "low", "high"))
-    return f"{value:{sign}.3f} [{low:{sign}.3f}, {high:{sign}.3f}]"
+def score_run(folder: Path) -> dict[str, Scores]:
+    """Every metric of every system of a run, with its resamples; equal seeds of the bootstrap pair runs and systems."""
+    examples = load_examples(folder / "data/test.jsonl")
+    calibrations = read_json(folder / "calibrate.json")
+    scores = {}
+    for system in SYSTEMS:
+        predictions = read_records(folder / "predictions" / f"{system}.test.jsonl", Prediction)
+        grades = read_records(folder / "grades" / f"{system}.test.jsonl", Grade)
+        calibrator = Calibration.model_validate(calibrations[system]).calibrator
+        outcomes = gather_outcomes(examples, predictions, grades, calibrator=calibrator)
+        scores[system] = score_outcomes(outcomes, n_resamples=N_RESAMPLES, seed=0)
+    return scores
 
 
-def clear_of_zero(metrics: list[dict[str, Any]]) -> str:
-    """How many seeds show a change."""
-    up = sum(m["low"] is not None and m["low"] > 0 for m in metrics)
-    down = sum(m["high"] is not None and m["high"] < 0 for m in metrics)
-    return f"up in {up}, down in {down} of {len(metrics)}"
+def describe(values: list[float], resampled: list[np.ndarray], *, sign: str = "") -> str:
+    """Mean over runs, interval, and each run's value."""
+    drawn = np.random.default_rng(0).integers(len(values), size=(N_RESAMPLES, len(values)))
+    means = np.stack(resampled, axis=1)[np.arange(N_RESAMPLES)[:, None], drawn].mean(axis=1)
+    low, high, _ = percentile_interval(means)
+    each = ", ".join(f"{value:{sign}.3f}" for value in values)
+    return f"{np.mean(values):{sign}.3f} [{low:{sign}.3f}, {high:{sign}.3f}]<br>{each}"
 
 
 def main() -> None:
     """Print the table."""
-    cards = [read_json(Path(folder) / "scorecard.json") for folder in sys.argv[1:]]
-    systems, pairs = list(cards[0]["systems"]), list(cards[0]["paired"])
-    print("| metric | " + " | ".join([*systems, *(f"{pair}, clear of zero" for pair in pairs)]) + " |")
-    print("|---|" + "--:|" * (len(systems) + len(pairs)))
+    runs = [score_run(Path(folder)) for folder in sys.argv[1:]]
+    columns = [*SYSTEMS, "tuned - base", "tuned - few_shot"]
+    print("| metric | " + " | ".join(columns) + " |\n|---|" + "--:|" * len(columns))
     for metric, title in METRICS.items():
-        cells = [mean_cell([card["systems"][system][metric] for card in cards]) for system in systems]
-        for pair in pairs:
-            differences = [card["paired"][pair][metric] for card in cards]
-            cells.append(f"{mean_cell(differences, sign='+')}, {clear_of_zero(differences)}")
+        cells = [describe([r[s].value[metric] for r in runs], [r[s].resampled[metric] for r in runs]) for s in SYSTEMS]
+        for other in SYSTEMS[:2]:
+            values = [r["tuned"].value[metric] - r[other].value[metric] for r in runs]
+            resampled = [r["tuned"].resampled[metric] - r[other].resampled[metric] for r in runs]
+            cells.append(describe(values, resampled, sign="+"))
         print(f"| {title} | " + " | ".join(cells) + " |")
 
 
