@@ -192,7 +192,7 @@ def test_draws_follow_the_tempered_distribution(temperature: float) -> None:
     logits = np.array([0.0, -np.inf, 1.0, -1.0, -np.inf])
     weights = {place: math.exp(logit / temperature) for place, logit in enumerate(logits)}
     expected = {place: weight / sum(weights.values()) for place, weight in weights.items()}
-    counts = Counter(_chooser(temperature, 0, f"id{n}")(logits) for n in range(4000))
+    counts = Counter(_chooser(temperature, f"id{n}")(logits) for n in range(4000))
 
     assert counts[1] == counts[4] == 0
     assert_spread_like(expected, counts, draws=4000)
@@ -247,6 +247,11 @@ def test_logits_that_are_no_numbers_are_a_failure(
     assert "not finite" in (prediction.failure or "")
 
 
+def greedily(logits: Any) -> int:
+    """The most probable token."""
+    return int(logits.argmax())
+
+
 def test_logits_that_break_down_within_the_reply_are_a_failure(
     tiny_model: Callable[[str], LoadedModel], make_example: Callable[..., Example]
 ) -> None:
@@ -255,7 +260,7 @@ def test_logits_that_break_down_within_the_reply_are_a_failure(
 
     grammar = ReplyGrammar(tiny_model("llama"), **SHORT)
     fine = torch.zeros(len(tiny_model("llama").tokenizer))
-    row = Row(make_example("a"), [5], grammar, lambda masked: int(masked.argmax()))
+    row = Row(make_example("a"), [5], grammar, choose=greedily, choose_forced=greedily)
     program = row.decode()
     next(program)
     for _ in range(1 + sum(len(label) - 1 for label in grammar.labels.values())):  # one pass reads all first label tokens
@@ -359,8 +364,8 @@ class Scribe:
 
     def write(self, text: str, decision: Any, *, answer_only: bool = False) -> str:
         """What a row makes of the reply `text`."""
-        row = Row(None, [], self.grammar, lambda masked: int(masked.argmax()))  # type: ignore[arg-type]
-        program = row._write(decision, start=0, answer_only=answer_only)
+        row = Row(None, [], self.grammar, choose=greedily, choose_forced=greedily)  # type: ignore[arg-type]
+        program = row._write(decision, greedily, start=0, answer_only=answer_only)
         next(program)
         left = text.partition(f'"{decision}", "answer": "')[2].encode()
         while left:
@@ -427,8 +432,9 @@ def test_random_replies_full_of_escapes_parse(scribes: dict[str, Scribe], kind: 
     for seed in range(60):
         torch.manual_seed(seed)
         answer_only = seed % 2 == 1
-        row = Row(None, [], scribe.grammar, _chooser(1.0, seed, "a"))  # type: ignore[arg-type]
-        program = row._write("refuse", start=0, answer_only=answer_only)
+        draw = _chooser(1.0, f"a{seed}")
+        row = Row(None, [], scribe.grammar, choose=draw, choose_forced=draw)  # type: ignore[arg-type]
+        program = row._write("refuse", draw, start=0, answer_only=answer_only)
         next(program)
         fields = json.loads(run_to_end(program, lambda: _random_logits(scribe, liked)))
 

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from nescio.errors import ModelError
 from nescio.models.load import LoadedModel
+from nescio.models.packed import packed_linear_layers
 from nescio.models.prompt import build_messages, encode_messages, reply_schema
 from nescio.models.torch_engine import Feed, TorchEngine
 from nescio.records import DECISIONS, Decision, Example, Prediction
@@ -83,10 +84,20 @@ def predict(
     order = sorted((i for i in range(len(prompts)) if i not in done), key=lambda i: -len(prompts[i]))
     if order:
         prefix = common_prefix([prompts[i] for i in order])
-        engine = TorchEngine(loaded.model, prefix=prefix, max_rows=min(batch_size, len(order)))
-        rows = [Row(examples[i], prompts[i][len(prefix) :], grammar, _chooser(temperature, seed, examples[i].id)) for i in order]
-        for position in engine.run(row.decode() for row in rows):
-            keep(order[position], rows[position].prediction())
+        rows = [
+            Row(
+                examples[i],
+                prompts[i][len(prefix) :],
+                grammar,
+                choose=_chooser(temperature, f"{seed}|predict|{examples[i].id}"),
+                choose_forced=_chooser(temperature, f"{seed}|forced|{examples[i].id}"),
+            )
+            for i in order
+        ]
+        with packed_linear_layers(loaded.model):
+            engine = TorchEngine(loaded.model, prefix=prefix, max_rows=min(batch_size, len(order)))
+            for position in engine.run(row.decode() for row in rows):
+                keep(order[position], rows[position].prediction())
     return [done[index] for index in range(len(examples))]
 
 
@@ -98,13 +109,15 @@ class Row:
     prompt: Sequence[int]
     grammar: ReplyGrammar
     choose: Choose
+    choose_forced: Choose
+    """Another stream of chance: the forced answer is written beside the reply, step by step."""
     probabilities: dict[Decision, float] | None = None
     reply: dict[str, Any] | None = None
     forced_answer: str | None = None
     failure: str | None = None
 
     def decode(self) -> Decoding:
-        """Read the decision, write the reply, go back and write the forced answer; what stops it becomes the row's failure."""
+        """Read the decision and write the reply, beside it the forced answer; what stops it becomes the row's failure."""
         try:
             yield from self._decode()
         except _CannotDecodeError as error:
@@ -116,11 +129,16 @@ class Row:
         exact = np.exp(log_probabilities - np.logaddexp.reduce(log_probabilities))
         self.probabilities = {decision: float(p) for decision, p in zip(DECISIONS, exact, strict=True)}
         decision = DECISIONS[self.choose(log_probabilities)]
-        text = yield from self._write(decision, start=len(opening))
+        forced = self._force_answer(start=len(opening)) if decision != "correct" else None
+        text = yield from self._write(decision, self.choose, start=len(opening), beside=forced)
         self.reply = json.loads(text)
-        if decision != "correct":
-            text = yield from self._write("correct", start=len(opening), answer_only=True)
+
+    def _force_answer(self, *, start: int) -> Decoding:
+        try:
+            text = yield from self._write("correct", self.choose_forced, start=start, answer_only=True)
             self.forced_answer = json.loads(text)["answer"]
+        except _CannotDecodeError as error:
+            self.failure = str(error)
 
     def _read_decision(self, opening: list[int]) -> Generator[Feed, Any, NDArray[np.float64]]:
         """Log-probability of each whole label, shape (3,); labels of several tokens are read token by token."""
@@ -136,14 +154,16 @@ class Row:
             raise _CannotDecodeError("the model's logits are not finite numbers; model.dtype=float32 may help")
         return np.array(totals)
 
-    def _write(self, decision: Decision, *, start: int, answer_only: bool = False) -> Generator[Feed, Any, str]:
+    def _write(
+        self, decision: Decision, choose: Choose, *, start: int, answer_only: bool = False, beside: Decoding | None = None
+    ) -> Generator[Feed, Any, str]:
         """Decode the reply behind a decision, to its end or to the end of its answer; returns a whole JSON object."""
         matcher = self.grammar.start(decision)
-        feed = Feed(self.grammar.openings[decision][len(self.grammar.opening) :], start)
+        feed = Feed(self.grammar.openings[decision][len(self.grammar.opening) :], start, beside)
         written: list[int] = []
         while True:
             masked = self.grammar.allowed(matcher, (yield feed))
-            token = self.choose(masked)
+            token = choose(masked)
             if not np.isfinite(masked[token]):
                 raise _CannotDecodeError("the model's logits are not finite numbers; model.dtype=float32 may help")
             feed = Feed([token, *self.grammar.advance(matcher, token)])
@@ -254,10 +274,11 @@ def common_prefix(rows: Sequence[Sequence[int]]) -> list[int]:
     return list(rows[0][:shortest])
 
 
-def _chooser(temperature: float, seed: int, example_id: str) -> Choose:
+def _chooser(temperature: float, stream: str) -> Choose:
+    """Picks from logits; equal names of the stream of chance draw alike."""
     if temperature == 0:
         return lambda logits: int(logits.argmax())
-    key = hashlib.sha256(f"{seed}|predict|{example_id}".encode()).digest()
+    key = hashlib.sha256(stream.encode()).digest()
     generator = np.random.Generator(np.random.Philox(int.from_bytes(key[:16], "little")))
 
     def draw(logits: Logits) -> int:

@@ -42,9 +42,8 @@ class Script:
         for tokens, keep in self.chunks:
             self.seen.append((yield Feed(tokens, keep)))
 
-    def largest_error(self, model: Any, prefix: Sequence[int]) -> float:
-        """Largest difference to the model's own logits, over all chunks and tokens of the vocabulary."""
-        read: list[int] = []
+    def largest_error(self, model: Any, prefix: Sequence[int], read: Sequence[int] = ()) -> float:
+        """Largest difference to the model's own logits, over all chunks and tokens; `read` went before the first chunk."""
         errors = []
         for (tokens, keep), logits in zip(self.chunks, self.seen, strict=True):
             read = [*(read if keep is None else read[:keep]), *tokens]
@@ -99,6 +98,45 @@ def test_token_by_token_reading_crosses_the_sliding_window(tiny_model: Callable[
     list(TorchEngine(model, max_rows=1).run([row.program()]))
 
     assert row.largest_error(model, []) < TOLERANCE
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_a_fork_goes_on_from_a_copy(tiny_model: Callable[[str], Any], architecture: str) -> None:
+    """Rows that fork, cut back or not, and their forks see what they would see alone; forks take no other row's place."""
+    model = tiny_model(architecture).model
+    prefix, common = random_tokens(20, seed=1), [random_tokens(30 + n, seed=n) for n in range(5)]
+    trunks, forks = [], []
+    for n, read in enumerate(common):
+        tail, side = [random_tokens(k, seed=50 + n) for k in (1, 9)], [random_tokens(k, seed=90 + n) for k in (7, 1, 1)]
+        keep = 30 if n % 2 else None
+        trunks.append(Script([(read, None), (tail[0], None), (tail[1], None)]))
+        forks.append(Script([(side[0], keep), (side[1], None), (side[2], None)]))
+
+    def program(n: int) -> Any:
+        (read, _), *rest = trunks[n].chunks
+        trunks[n].seen.append((yield Feed(read)))
+        for number, (tokens, keep) in enumerate(rest):
+            trunks[n].seen.append((yield Feed(tokens, keep, None if number else forks[n].program())))
+
+    ended = list(TorchEngine(model, prefix=prefix, max_rows=3).run(program(n) for n in range(5)))
+
+    assert sorted(ended) == list(range(5))
+    for n, read in enumerate(common):
+        assert trunks[n].largest_error(model, prefix) < TOLERANCE
+        assert forks[n].largest_error(model, prefix, read) < TOLERANCE
+
+
+def test_a_row_has_ended_when_its_forks_have(tiny_model: Callable[[str], Any]) -> None:
+    """A row is announced once, after its longer fork."""
+    fork = Script([([5], None)] * 4)
+
+    def program() -> Any:
+        yield Feed([5, 6])
+        yield Feed([7], None, fork.program())
+
+    run = TorchEngine(tiny_model("llama").model, max_rows=1).run([program()])
+
+    assert [(index, len(fork.seen)) for index in run] == [(0, 4)]
 
 
 def test_rows_do_not_see_what_earlier_rows_left_in_their_place(tiny_model: Callable[[str], Any]) -> None:

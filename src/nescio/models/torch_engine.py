@@ -3,7 +3,8 @@
 Rows of any length advance together: their pending tokens are laid end to end in one sequence, so that the linear layers
 see real tokens only, while attention looks each row up in its own cache. A prefix that all rows share (system turn, worked
 examples) is computed once and read by all. A row can go back to an earlier length, so that one prompt serves several
-continuations. Rows come and go at any step: a finished row's place is filled by the next.
+continuations, one after the other, or fork, and write them side by side. Rows come and go at any step: a finished row's
+place is filled by the next.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from nescio.errors import ModelError
 
@@ -23,9 +24,11 @@ class Feed(NamedTuple):
 
     tokens: Sequence[int]
     keep: int | None = None
+    fork: RowProgram | None = None
+    """Another program that goes on from a copy of the row as it is before this feed; its first feed may cut it back too."""
 
 
-RowProgram = Generator[Feed, Any, None]
+RowProgram: TypeAlias = Generator[Feed, Any, None]
 """A row as a coroutine: it yields a Feed and is sent the float32 logits, shape (vocabulary,), after its last token."""
 
 
@@ -49,10 +52,10 @@ class TorchEngine:
                 self.prefix_length = len(prefix)
 
     def run(self, programs: Iterable[RowProgram]) -> Iterator[int]:
-        """Run row programs to their end, at most `max_rows` at a time.
+        """Run row programs to their end, at most `max_rows` at a time, their forks not counted.
 
         Yields:
-            The position of each program in `programs`, as it ends.
+            The position of each program in `programs`, when it and all its forks have ended.
         """
         queue = enumerate(programs)
         rows: list[_Row] = []
@@ -84,25 +87,30 @@ class TorchEngine:
                 rows.append(_Row(index, program, feed))
 
     def _step(self, rows: list[_Row]) -> list[int]:
-        """Feed every row its pending tokens; drops the rows that end and returns their positions."""
+        """Feed every row its pending tokens; drops the rows that end and returns the positions that are then done with."""
         for row in rows:
             if row.feed.keep is not None:
                 row.length = row.feed.keep
         logits = self._forward([list(row.feed.tokens) for row in rows], lengths=[row.length for row in rows])
         ended = []
-        for place, row in enumerate(rows):
+        for place, row in enumerate(list(rows)):
             row.length += len(row.feed.tokens)
             try:
                 row.feed = row.program.send(logits[place])
             except StopIteration:
                 ended.append(place)
-        positions = [rows[place].index for place in ended]
+                continue
+            if row.feed.fork and (first := next(row.feed.fork, None)):
+                self._store.move(place, len(rows), length=row.length)
+                rows.append(_Row(row.index, row.feed.fork, first, row.length))
+        indices = [rows[place].index for place in ended]
         for place in reversed(ended):  # the last row moves into the freed place, so that rows stay side by side
             last = rows.pop()
             if place < len(rows):
                 self._store.move(len(rows), place, length=last.length)
                 rows[place] = last
-        return positions
+        alive = {row.index for row in rows}
+        return [index for index in dict.fromkeys(indices) if index not in alive]
 
     def _forward(self, tokens: list[list[int]], *, lengths: list[int]) -> Any:
         """One pass over the pending tokens of all rows; float32 logits after the last token of each, shape (rows, vocabulary)."""
@@ -141,7 +149,11 @@ class _Row:
 
 @dataclass
 class _Layer:
-    """Keys and values of one layer; rows: (rows, kv heads, slots, head size), prefix: (kv heads, tokens, head size)."""
+    """Keys and values of one layer.
+
+    Of rows: keys (rows, kv heads, head size, slots), the way products with queries read them fastest, and values (rows, kv
+    heads, slots, head size). Of the prefix: (kv heads, tokens, head size) both.
+    """
 
     keys: Any
     values: Any
@@ -186,6 +198,7 @@ class _Store:
     """Stands where transformers expects a cache: takes each layer's new keys and values to the rows they belong to."""
 
     max_rows: int
+    """Grows when rows fork."""
     layers: dict[int, _Layer] = field(default_factory=dict)
     prefix_length: int = 0
     is_compileable: bool = False
@@ -223,20 +236,21 @@ class _Store:
     def update(self, key: Any, value: Any, layer_idx: int, *_: Any, **__: Any) -> tuple[Any, Any]:
         """Write new keys and values, shape (1, kv heads, tokens, head size); attention reads them from the store."""
         layer = self.layers.get(layer_idx)
-        if layer is None or layer.keys.shape[2] < self.width:
-            layer = self._grow(layer_idx, key)
-        layer.keys[self.row_of_token, :, self.positions] = key[0].transpose(0, 1)
+        if layer is None or layer.keys.shape[3] < self.width:
+            layer = self._grow(layer_idx, key, slots=max(64, int(self.width * 1.25)))
+        layer.keys[self.row_of_token, :, :, self.positions] = key[0].transpose(0, 1)
         layer.values[self.row_of_token, :, self.positions] = value[0].transpose(0, 1)
         return key, value
 
-    def _grow(self, layer_idx: int, like: Any) -> _Layer:
+    def _grow(self, layer_idx: int, like: Any, *, slots: int) -> _Layer:
+        """Make room for `max_rows` rows of `slots` slots; `like` has shape (1, kv heads, any, head size)."""
         old = self.layers.get(layer_idx)
-        slots = max(64, int(self.width * 1.25))
-        shape = (self.max_rows, like.shape[1], slots, like.shape[3])
-        new = _Layer(like.new_zeros(shape), like.new_zeros(shape))
+        heads, size = like.shape[1], like.shape[3]
+        new = _Layer(like.new_zeros(self.max_rows, heads, size, slots), like.new_zeros(self.max_rows, heads, slots, size))
         if old is not None:
-            new.keys[:, :, : old.keys.shape[2]] = old.keys
-            new.values[:, :, : old.values.shape[2]] = old.values
+            rows, before = old.values.shape[0], old.values.shape[2]
+            new.keys[:rows, :, :, :before] = old.keys
+            new.values[:rows, :, :before] = old.values
             new.prefix_keys, new.prefix_values = old.prefix_keys, old.prefix_values
         self.layers[layer_idx] = new
         return new
@@ -244,17 +258,21 @@ class _Store:
     def freeze_prefix(self, length: int) -> None:
         """Make what row 0 has read the prefix of all rows."""
         for layer in self.layers.values():
-            layer.prefix_keys = layer.keys[0, :, :length].clone()
+            layer.prefix_keys = layer.keys[0, :, :, :length].transpose(1, 2).contiguous()
             layer.prefix_values = layer.values[0, :, :length].clone()
         self.prefix_length = length
 
     def move(self, source: int, target: int, *, length: int) -> None:
-        """Copy a row to another place."""
+        """Copy a row to another place, which may be a new one."""
         import torch
 
         with torch.inference_mode():  # the store was made in this mode and can only be changed in it
+            if target >= self.max_rows:
+                self.max_rows = target + max(8, target // 4)
+                for number, layer in list(self.layers.items()):
+                    self._grow(number, layer.values[:1], slots=layer.values.shape[2])
             for layer in self.layers.values():
-                layer.keys[target, :, :length] = layer.keys[source, :, :length]
+                layer.keys[target, :, :, :length] = layer.keys[source, :, :, :length]
                 layer.values[target, :, :length] = layer.values[source, :, :length]
 
     def get_seq_length(self, *_: Any) -> int:
@@ -307,8 +325,8 @@ def _attend_plan(store: _Store, layer: _Layer, plan: _Plan, tokens: Any, window:
     # Queries that share a key head lie side by side: (rows, kv heads, group * queries, head size).
     grouped = padded.view(rows, longest, kv_heads, group, size).permute(0, 2, 3, 1, 4).reshape(rows, kv_heads, -1, size)
     visible, visible_prefix = plan.visible_within(window, prefix_length=store.prefix_length)
-    keys, values = layer.keys[plan.rows, :, : store.width], layer.values[plan.rows, :, : store.width]
-    own = torch.matmul(grouped, keys.transpose(2, 3)).float()
+    keys, values = layer.keys[plan.rows, :, :, : store.width], layer.values[plan.rows, :, : store.width]
+    own = torch.matmul(grouped, keys).float()
     own = own.view(rows, kv_heads, group, longest, -1).masked_fill(~visible[:, None, None], float("-inf"))
     own = own.view(rows, kv_heads, group * longest, -1)
     if layer.prefix_keys is None:
