@@ -95,7 +95,8 @@ def predict(
             for i in order
         ]
         with packed_linear_layers(loaded.model):
-            engine = TorchEngine(loaded.model, prefix=prefix, max_rows=min(batch_size, len(order)))
+            longest = len(rows[0].prompt) + (max_answer_chars + max_justification_chars) // 2
+            engine = TorchEngine(loaded.model, prefix=prefix, max_rows=min(batch_size, len(order)), slots=longest)
             for position in engine.run(row.decode() for row in rows):
                 keep(order[position], rows[position].prediction())
     return [done[index] for index in range(len(examples))]

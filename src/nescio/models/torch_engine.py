@@ -35,8 +35,14 @@ RowProgram: TypeAlias = Generator[Feed, Any, None]
 class TorchEngine:
     """A model with the key-value store of up to `max_rows` rows behind one shared prefix."""
 
-    def __init__(self, model: Any, *, prefix: Sequence[int] = (), max_rows: int = 32) -> None:
+    def __init__(self, model: Any, *, prefix: Sequence[int] = (), max_rows: int = 32, slots: int = 64) -> None:
         """Compute the prefix once.
+
+        Args:
+            model: A causal language model of transformers.
+            prefix: Tokens that all rows begin with.
+            max_rows: Rows in flight.
+            slots: Tokens that a row is expected to read at most; more are taken at some cost.
 
         Raises:
             ModelError: The model's attention cannot be replaced (no support for transformers' attention interface).
@@ -45,7 +51,7 @@ class TorchEngine:
         self.max_rows = max_rows
         self.prefix_length = 0
         with _ragged_attention(model):
-            self._store = _Store(max_rows)
+            self._store = _Store(max_rows, max(slots, len(prefix)))
             if prefix:
                 self._forward([list(prefix)], lengths=[0])
                 self._store.freeze_prefix(len(prefix))
@@ -152,7 +158,7 @@ class _Layer:
     """Keys and values of one layer.
 
     Of rows: keys (rows, kv heads, head size, slots), the way products with queries read them fastest, and values (rows, kv
-    heads, slots, head size). Of the prefix: (kv heads, tokens, head size) both.
+    heads, slots, head size). Of the prefix the same without rows.
     """
 
     keys: Any
@@ -199,6 +205,8 @@ class _Store:
 
     max_rows: int
     """Grows when rows fork."""
+    slots: int
+    """Grows with the longest row."""
     layers: dict[int, _Layer] = field(default_factory=dict)
     prefix_length: int = 0
     is_compileable: bool = False
@@ -237,15 +245,16 @@ class _Store:
         """Write new keys and values, shape (1, kv heads, tokens, head size); attention reads them from the store."""
         layer = self.layers.get(layer_idx)
         if layer is None or layer.keys.shape[3] < self.width:
-            layer = self._grow(layer_idx, key, slots=max(64, int(self.width * 1.25)))
+            self.slots = max(self.slots, self.width if layer is None else int(self.width * 1.25))
+            layer = self._grow(layer_idx, key)
         layer.keys[self.row_of_token, :, :, self.positions] = key[0].transpose(0, 1)
         layer.values[self.row_of_token, :, self.positions] = value[0].transpose(0, 1)
         return key, value
 
-    def _grow(self, layer_idx: int, like: Any, *, slots: int) -> _Layer:
-        """Make room for `max_rows` rows of `slots` slots; `like` has shape (1, kv heads, any, head size)."""
+    def _grow(self, layer_idx: int, like: Any) -> _Layer:
+        """Make room for `max_rows` rows of `slots` slots; `like` has shape (any, kv heads, any, head size)."""
         old = self.layers.get(layer_idx)
-        heads, size = like.shape[1], like.shape[3]
+        heads, size, slots = like.shape[1], like.shape[3], self.slots
         new = _Layer(like.new_zeros(self.max_rows, heads, size, slots), like.new_zeros(self.max_rows, heads, slots, size))
         if old is not None:
             rows, before = old.values.shape[0], old.values.shape[2]
@@ -257,8 +266,10 @@ class _Store:
 
     def freeze_prefix(self, length: int) -> None:
         """Make what row 0 has read the prefix of all rows."""
+        import torch
+
         for layer in self.layers.values():
-            layer.prefix_keys = layer.keys[0, :, :, :length].transpose(1, 2).contiguous()
+            layer.prefix_keys = layer.keys[0, :, :, :length].clone(memory_format=torch.contiguous_format)
             layer.prefix_values = layer.values[0, :, :length].clone()
         self.prefix_length = length
 
@@ -268,9 +279,9 @@ class _Store:
 
         with torch.inference_mode():  # the store was made in this mode and can only be changed in it
             if target >= self.max_rows:
-                self.max_rows = target + max(8, target // 4)
+                self.max_rows *= 2
                 for number, layer in list(self.layers.items()):
-                    self._grow(number, layer.values[:1], slots=layer.values.shape[2])
+                    self._grow(number, layer.values)
             for layer in self.layers.values():
                 layer.keys[target, :, :, :length] = layer.keys[source, :, :, :length]
                 layer.values[target, :, :length] = layer.values[source, :, :length]
@@ -326,36 +337,30 @@ def _attend_plan(store: _Store, layer: _Layer, plan: _Plan, tokens: Any, window:
     grouped = padded.view(rows, longest, kv_heads, group, size).permute(0, 2, 3, 1, 4).reshape(rows, kv_heads, -1, size)
     visible, visible_prefix = plan.visible_within(window, prefix_length=store.prefix_length)
     keys, values = layer.keys[plan.rows, :, :, : store.width], layer.values[plan.rows, :, : store.width]
-    own = torch.matmul(grouped, keys).float()
-    own = own.view(rows, kv_heads, group, longest, -1).masked_fill(~visible[:, None, None], float("-inf"))
-    own = own.view(rows, kv_heads, group * longest, -1)
-    if layer.prefix_keys is None:
-        mixed = torch.matmul(own.softmax(-1).to(values.dtype), values)
-    else:
-        shared = _ask_prefix(layer, grouped)
+    # Both parts go into one tensor of scores, as large tensors cost more to make than to fill.
+    scores = torch.empty(rows, kv_heads, group, longest, store.prefix_length + store.width, device=tokens.device)
+    shared, own = scores.split([store.prefix_length, store.width], dim=-1)
+    own.copy_(torch.matmul(grouped, keys).view(own.shape)).masked_fill_(~visible[:, None, None], float("-inf"))
+    if store.prefix_length:
+        shared.copy_(_ask_prefix(layer, grouped).view(shared.shape))
         if visible_prefix is not None:
-            shared = shared.view(rows, kv_heads, group, longest, -1).masked_fill(~visible_prefix[:, None, None], float("-inf"))
-            shared = shared.view(rows, kv_heads, group * longest, -1)
-        weights = torch.cat([shared, own], dim=-1).softmax(-1).to(values.dtype)
-        from_prefix, from_own = weights.split([store.prefix_length, store.width], dim=-1)
-        mixed = _read_prefix(layer, from_prefix) + torch.matmul(from_own, values)
+            shared.masked_fill_(~visible_prefix[:, None, None], float("-inf"))
+    weights = scores.softmax(-1, dtype=torch.float32).to(values.dtype).view(rows, kv_heads, group * longest, -1)
+    from_prefix, from_own = weights.split([store.prefix_length, store.width], dim=-1)
+    mixed = torch.matmul(from_own, values)
+    if store.prefix_length:
+        mixed = mixed + _read_prefix(layer, from_prefix)
     mixed = mixed.view(rows, kv_heads, group, longest, size).permute(0, 3, 1, 2, 4).reshape(rows, longest, heads, size)
     return mixed[plan.row, plan.rank]
 
 
 def _ask_prefix(layer: _Layer, grouped: Any) -> Any:
-    """Dot products of all rows with the one prefix, in one product a key head: (rows, kv heads, queries, prefix), float32."""
+    """Dot products of all rows with the one prefix, in one product a key head: (rows, kv heads, queries, prefix)."""
     import torch
 
     rows, kv_heads, queries, size = grouped.shape
     asked = grouped.transpose(0, 1).reshape(kv_heads, rows * queries, size)
-    return (
-        torch.matmul(asked, layer.prefix_keys.transpose(1, 2))
-        .float()
-        .view(kv_heads, rows, queries, -1)
-        .transpose(0, 1)
-        .contiguous()
-    )
+    return torch.matmul(asked, layer.prefix_keys).view(kv_heads, rows, queries, -1).transpose(0, 1).contiguous()
 
 
 def _read_prefix(layer: _Layer, weights: Any) -> Any:
