@@ -70,8 +70,10 @@ class TrainConfig(Section):
     """Weight of the decision in the loss, beside the mean over the reply's tokens; 0 is plain fine-tuning."""
     twin_weight: Annotated[float, Field(ge=0)] = 1.0
     """Weight of telling twins apart: which of the two has which decision?"""
-    decision_passes: Annotated[int, Field(ge=0)] = 0
-    """Further passes an epoch over rows that end with their decision: half the cost, and all of the lesson."""
+    answer_weight: Annotated[float, Field(ge=0)] = 0.0
+    """Weight of the mean over the answer's tokens, where the decision is *correct*: there the answer is a fact to get right."""
+    short_passes: Annotated[int, Field(ge=0)] = 0
+    """Further passes an epoch over rows cut off behind what has a weight of its own, their decision or answer: half the cost."""
     balance_decisions: bool = True
     """Let the three decisions weigh the same in sum, however often each occurs."""
     max_length: Positive = 1024

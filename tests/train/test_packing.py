@@ -190,7 +190,7 @@ def test_a_row_cut_after_its_decision_teaches_nothing_else():
         TrainingRow((1, 2, 6, 4, 5), 2, (3, 4), decision_weight=3, group="a"),
         TrainingRow((1, 3, 6, 7, 5), 2, (3, 4), decision_weight=3, group="a"),
     ]
-    cut = [row.cut_after_decision() for row in whole]
+    cut = [row.shorten() for row in whole]
     batch = collate_padded([whole[0], whole[1], cut[0], cut[1]], pad_token_id=0)
 
     assert batch["labels"][2].tolist() == [IGNORED, IGNORED, IGNORED, 4, IGNORED]

@@ -98,12 +98,13 @@ def test_counts_are_those_of_the_rows_and_the_adapter(tune, load_tiny, examples)
     assert result.trainable_parameters == 4 * 2 * per_block
 
 
-@pytest.mark.parametrize(("decision_weight", "twin_weight"), [(0, 0), (10, 0), (0, 3), (2, 3)])
-def test_loss_is_the_one_described(tune, load_tiny, examples, decision_weight, twin_weight):
+@pytest.mark.parametrize("weights", [(0, 0, 0), (10, 0, 0), (0, 0, 3), (0, 5, 0), (2, 4, 3)])
+def test_loss_is_the_one_described(tune, load_tiny, examples, weights):
     """At a learning rate near 0, one step over all rows logs the mean over rows, term by term, from plain forward passes."""
+    decision_weight, answer_weight, twin_weight = weights
     model, tokenizer = load_tiny(opinionated=True)
-    rows = encode_rows(tokenizer, examples, max_length=2048, decision_weight=1, balance=True)
-    replies, decisions, at_decision, labels = [], [], [], []
+    rows = encode_rows(tokenizer, examples, max_length=2048, decision_weight=1, answer_weight=1, balance=True)
+    replies, decisions, answers, at_decision, labels = [], [], [], [], []
     with torch.no_grad():
         for row in rows:
             log_p = model(torch.tensor([row.input_ids])).logits[0, :-1].log_softmax(-1)
@@ -111,6 +112,8 @@ def test_loss_is_the_one_described(tune, load_tiny, examples, decision_weight, t
             start, end = row.decision_span
             replies.append(nll[row.prompt_length - 1 :].mean().item())
             decisions.append(row.decision_weight * nll[start - 1 : end - 1].sum().item())
+            first, last = row.answer_span
+            answers += [nll[first - 1 : last - 1].mean().item()] if last else []
             at_decision.append(log_p[start - 1])
             labels.append(row.input_ids[start])
     twins = 0.0
@@ -118,9 +121,9 @@ def test_loss_is_the_one_described(tune, load_tiny, examples, decision_weight, t
         right = at_decision[a][labels[a]] + at_decision[b][labels[b]]
         wrong = at_decision[a][labels[b]] + at_decision[b][labels[a]]
         twins += 2 * torch.nn.functional.softplus(wrong - right).item()
-    expected = (sum(replies) + decision_weight * sum(decisions) + twin_weight * twins) / len(rows)
+    expected = (sum(replies) + decision_weight * sum(decisions) + answer_weight * sum(answers) + twin_weight * twins) / len(rows)
     options = {"epochs": 1, "gradient_accumulation_steps": 4, "learning_rate": 1e-9, "loaded": load_tiny(opinionated=True)}
-    result = tune(decision_weight=decision_weight, twin_weight=twin_weight, **options)
+    result = tune(decision_weight=decision_weight, answer_weight=answer_weight, twin_weight=twin_weight, **options)
 
     assert [row["loss"] for row in result.loss_curve] == pytest.approx([expected], rel=1e-4)
 
@@ -128,7 +131,7 @@ def test_loss_is_the_one_described(tune, load_tiny, examples, decision_weight, t
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_frozen_layers_are_computed_once_and_change_nothing(tune, load_tiny, monkeypatch, architecture):
     """With states kept, training walks to the weights of training without them, and each row passes the lower layer once."""
-    options = {"first_layer": 1, "decision_passes": 2, "epochs": 1}
+    options = {"first_layer": 1, "short_passes": 2, "epochs": 1}
     plain = tune("plain", loaded=load_tiny(architecture, opinionated=True), packing="padded", **options)
     loaded, computed = load_tiny(architecture, opinionated=True), []
     compute = FrozenLayers._compute
@@ -392,7 +395,7 @@ def test_two_processes_share_the_rows(tune, tmp_path, trainable_folders, example
     assert not (tmp_path / "adapter-checkpoints").exists()
 
 
-def test_decision_passes_add_short_rows_and_twins_share_a_batch(tune, examples, monkeypatch):
+def test_short_passes_add_short_rows_and_twins_share_a_batch(tune, examples, monkeypatch):
     """One epoch with two decision passes reads every row once whole and twice cut off, each batch a pair of twins."""
     import nescio.train
 
@@ -404,7 +407,7 @@ def test_decision_passes_add_short_rows_and_twins_share_a_batch(tune, examples, 
 
     monkeypatch.setattr(nescio.train, "collate_shared_prefix", record)
     pairs = [example.model_copy(update={"group": f"g{number // 2}"}) for number, example in enumerate(examples)]
-    tune(rows=pairs, epochs=1, batch_size=2, decision_passes=2)
+    tune(rows=pairs, epochs=1, batch_size=2, short_passes=2)
 
     lengths = [[not row.whole for row in batch] for batch in batches]
     assert sorted(lengths) == [[False, False]] * 4 + [[True, True]] * 8

@@ -1,5 +1,7 @@
 """Training rows read exactly as prediction asks, and answer in the structured reply."""
 
+import json
+
 import pytest
 
 from nescio.errors import TrainingError
@@ -54,12 +56,30 @@ def test_a_row_cut_after_its_decision_ends_there(load_tiny, examples):
     """The short row is the beginning of the long one, up to the last token of the label, and only the label weighs."""
     tokenizer = load_tiny().tokenizer
     for example, row in zip(examples, encode_rows(tokenizer, examples, max_length=2048, decision_weight=10), strict=True):
-        short = row.cut_after_decision()
+        short = row.shorten()
         start, end = row.decision_span
 
         assert short.input_ids == row.input_ids[:end]
         assert tokenizer.decode(short.input_ids[short.prompt_length :]) == '{"decision": "' + example.decision
         assert short.loss_weights() == [0] * start + [10] * (end - start)
+
+
+def test_a_weighted_answer_stays_in_a_short_row_up_to_its_quote(load_tiny, examples):
+    """Where the decision is correct the short row ends with the closing quote, and the answer's tokens share its weight."""
+    tokenizer = load_tiny().tokenizer
+    rows = encode_rows(tokenizer, examples, max_length=2048, decision_weight=10, answer_weight=3)
+    for example, row in zip(examples, rows, strict=True):
+        short = row.shorten()
+        text = tokenizer.decode(short.input_ids[short.prompt_length :])
+        if example.decision != "correct":
+            assert text == '{"decision": "' + example.decision
+            assert sum(short.loss_weights()) == pytest.approx(10 * (row.decision_span[1] - row.decision_span[0]))
+            continue
+        start, end = row.answer_span
+
+        assert text.rstrip(",") == '{"decision": "correct", "answer": ' + json.dumps(example.answer, ensure_ascii=False)
+        assert short.loss_weights()[start:] == pytest.approx([3 / (end - start)] * (end - start))
+        assert row.loss_weights()[start] == pytest.approx(3 / (end - start) + 1 / (len(row.input_ids) - row.prompt_length))
 
 
 def test_balanced_decisions_weigh_the_same_in_sum(load_tiny, examples):

@@ -57,8 +57,9 @@ def train_adapter(
     gradient_accumulation_steps: int = 4,
     max_grad_norm: float = 1.0,
     decision_weight: float = 1.0,
+    answer_weight: float = 0.0,
     twin_weight: float = 1.0,
-    decision_passes: int = 0,
+    short_passes: int = 0,
     balance_decisions: bool = True,
     max_length: int = 1024,
     packing: Literal["shared_prefix", "padded"] = "shared_prefix",
@@ -72,9 +73,10 @@ def train_adapter(
     """Fine-tune LoRA matrices on every linear layer, with loss on the structured reply only.
 
     The loss of a batch is the mean over its rows of the reply's negative log-likelihood a token, plus `decision_weight` times
-    that of the decision, plus `twin_weight` times that of the right way round for twins: given that one of two rows has
-    decision d and the other e, which has which? It is the conditional likelihood of matched pairs (Breslow and Day 1980,
-    chapter 7), to which whatever the twins have in common contributes nothing.
+    that of the decision, `answer_weight` times the answer's a token where the decision is *correct*, and `twin_weight` times
+    that of the right way round for twins: given that one of two rows has decision d and the other e, which has which? It is
+    the conditional likelihood of matched pairs (Breslow and Day 1980, chapter 7), to which whatever the twins have in common
+    contributes nothing.
 
     Training goes on from the newest whole checkpoint in `checkpoints`, to the same result as an undisturbed run. Under
     `accelerate launch` or `torchrun` the rows are shared out over the processes.
@@ -98,7 +100,8 @@ def train_adapter(
         max_grad_norm: Gradients are clipped to this norm.
         decision_weight: Weight of the decision's negative log-likelihood, beside the mean over the reply.
         twin_weight: Weight of telling twins apart.
-        decision_passes: Further passes an epoch over rows that end with their decision: half the cost, and all of the lesson.
+        answer_weight: Weight of the answer's mean negative log-likelihood a token, in rows to be decided *correct*.
+        short_passes: Further passes an epoch over rows cut off behind what has a weight of its own, their decision or answer.
         balance_decisions: Let the three decisions weigh the same in sum, however often each occurs.
         max_length: Longest row allowed, in tokens.
         packing: How a batch is laid out.
@@ -122,11 +125,18 @@ def train_adapter(
     if not examples:
         raise TrainingError("there are no training rows")
     model, tokenizer = loaded
-    rows = encode_rows(tokenizer, examples, max_length=max_length, decision_weight=decision_weight, balance=balance_decisions)
+    rows = encode_rows(
+        tokenizer,
+        examples,
+        max_length=max_length,
+        decision_weight=decision_weight,
+        answer_weight=answer_weight,
+        balance=balance_decisions,
+    )
     # Twins stay together: what tells them apart is then what moves the gradient, and they share more of their prompt.
     units = pair_twins([example.group for example in examples], largest=min(2, batch_size))
-    offered = rows + [row.cut_after_decision() for row in rows]
-    passes = units + [[number + len(rows) for number in unit] for unit in units] * decision_passes
+    offered = rows + [row.shorten() for row in rows]
+    passes = units + [[number + len(rows) for number in unit] for unit in units] * short_passes
     scratch = Path(checkpoints) if checkpoints else Path(f"{folder}-checkpoints")
     set_seed(seed)
     lora = LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=dropout, task_type="CAUSAL_LM", **_adapted_part(model, first_layer))

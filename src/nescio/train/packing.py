@@ -97,9 +97,12 @@ def shared_prompt(rows: Sequence[TrainingRow]) -> int:
 
 
 def _labels(row: TrainingRow) -> list[int]:
-    """The row's tokens where they carry loss: its completion, or its decision alone."""
-    start, end = (row.prompt_length, len(row.input_ids)) if row.whole else row.decision_span
-    return [IGNORED] * start + list(row.input_ids[start:end]) + [IGNORED] * (len(row.input_ids) - end)
+    """The row's tokens where they carry loss: its completion, or what has a weight of its own."""
+    learnt = [range(row.prompt_length, len(row.input_ids))] if row.whole else [range(*row.decision_span), range(*row.answer_span)]
+    labels = [IGNORED] * len(row.input_ids)
+    for place in (place for span in learnt for place in span if place < len(labels)):
+        labels[place] = row.input_ids[place]
+    return labels
 
 
 def _twins(rows: Sequence[TrainingRow], decisions: Sequence[tuple[int, int]]) -> Any:

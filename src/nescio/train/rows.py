@@ -11,6 +11,7 @@ from nescio.errors import TrainingError
 from nescio.models.prompt import build_messages, encode_messages, render_completion
 from nescio.records import Example
 
+TO_ANSWER, TO_JUSTIFICATION = '"answer": "', '", "justification": "'
 IGNORED = -100
 """Label of tokens that carry no loss, as everywhere in transformers."""
 
@@ -26,26 +27,40 @@ class TrainingRow:
     """Where the decision's label begins and ends."""
     decision_weight: float = 0.0
     """Of the decision's negative log-likelihood, beside the reply's."""
+    answer_span: tuple[int, int] = (0, 0)
+    """Where the answer begins and ends, its closing quote included; empty where there is no answer to learn beside the reply."""
+    answer_weight: float = 0.0
+    """Of the answer's mean negative log-likelihood, beside the reply's."""
     group: str = ""
     """Twins share it."""
     whole: bool = True
-    """Whether the reply is learnt, or the decision alone."""
+    """Whether the reply is learnt, or what has a weight of its own alone."""
 
-    def cut_after_decision(self) -> TrainingRow:
-        """The same row without what follows its decision."""
-        return replace(self, input_ids=self.input_ids[: self.decision_span[1]], whole=False)
+    def shorten(self) -> TrainingRow:
+        """The same row without what follows its decision, or its answer where that has a weight of its own."""
+        end = max(self.decision_span[1], self.answer_span[1])
+        return replace(self, input_ids=self.input_ids[:end], whole=False)
 
     def loss_weights(self) -> list[float]:
-        """Of each token's negative log-likelihood: mean over the completion, plus `decision_weight` times the decision's sum."""
+        """Of each token's negative log-likelihood: the reply's mean, the weighted decision's sum, the weighted answer's mean."""
         share = 1 / (len(self.input_ids) - self.prompt_length) if self.whole else 0.0
         weights = [0.0] * self.prompt_length + [share] * (len(self.input_ids) - self.prompt_length)
         for place in range(*self.decision_span):
             weights[place] += self.decision_weight
+        start, end = self.answer_span
+        for place in range(start, end):
+            weights[place] += self.answer_weight / (end - start)
         return weights
 
 
 def encode_rows(
-    tokenizer: Any, examples: Sequence[Example], *, max_length: int, decision_weight: float = 0.0, balance: bool = False
+    tokenizer: Any,
+    examples: Sequence[Example],
+    *,
+    max_length: int,
+    decision_weight: float = 0.0,
+    answer_weight: float = 0.0,
+    balance: bool = False,
 ) -> list[TrainingRow]:
     """Tokenise examples: the prompt exactly as prediction renders it, the structured reply, the end token.
 
@@ -54,6 +69,7 @@ def encode_rows(
         examples: Rows to learn.
         max_length: Longest row allowed, in tokens.
         decision_weight: Weight of the decision, beside the mean over the reply's tokens.
+        answer_weight: Weight of the mean over the answer's tokens, where the decision is *correct*.
         balance: Scale `decision_weight` by inverse frequency, so that the three decisions weigh the same in sum.
 
     Raises:
@@ -63,17 +79,31 @@ def encode_rows(
     fair = len(examples) / len(counts) if counts else 0.0
     scale = {decision: fair / count if balance else 1.0 for decision, count in counts.items()}
     return [
-        _encode_row(tokenizer, e, max_length=max_length, decision_weight=decision_weight * scale[e.decision]) for e in examples
+        _encode_row(
+            tokenizer,
+            e,
+            max_length=max_length,
+            decision_weight=decision_weight * scale[e.decision],
+            answer_weight=answer_weight if e.decision == "correct" else 0.0,
+        )
+        for e in examples
     ]
 
 
-def _encode_row(tokenizer: Any, example: Example, *, max_length: int, decision_weight: float) -> TrainingRow:
+def _encode_row(
+    tokenizer: Any, example: Example, *, max_length: int, decision_weight: float, answer_weight: float
+) -> TrainingRow:
     prompt = encode_messages(tokenizer, build_messages(example.question, example.context))
     text = render_completion(example)
     encoding = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-    start = text.index(example.decision)
-    end = start + len(example.decision)
-    touching = [place for place, (left, right) in enumerate(encoding["offset_mapping"]) if left < end and right > start]
+    decision = text.index(example.decision)
+    offsets = encoding["offset_mapping"]
+    answer_span = (0, 0)
+    if answer_weight:
+        # The quote that closes it is the answer's end, and is to be learnt like an end.
+        answer_span = _touching(
+            offsets, text.index(TO_ANSWER) + len(TO_ANSWER), text.index(TO_JUSTIFICATION) + 1, after=len(prompt)
+        )
     ids = [*prompt, *encoding["input_ids"], tokenizer.eos_token_id]
     if len(ids) > max_length:
         limit = f"train.max_length={max_length}"
@@ -81,10 +111,18 @@ def _encode_row(tokenizer: Any, example: Example, *, max_length: int, decision_w
     return TrainingRow(
         input_ids=tuple(ids),
         prompt_length=len(prompt),
-        decision_span=(len(prompt) + touching[0], len(prompt) + touching[-1] + 1),
+        decision_span=_touching(offsets, decision, decision + len(example.decision), after=len(prompt)),
         decision_weight=decision_weight,
+        answer_span=answer_span,
+        answer_weight=answer_weight,
         group=example.group,
     )
+
+
+def _touching(offsets: Sequence[tuple[int, int]], start: int, end: int, *, after: int) -> tuple[int, int]:
+    """The tokens that hold a character from `start` to `end`, counted from the row's beginning."""
+    places = [place for place, (left, right) in enumerate(offsets) if left < end and right > start]
+    return after + places[0], after + places[-1] + 1
 
 
 def pair_twins(groups: Sequence[str], *, largest: int = 2) -> list[list[int]]:
