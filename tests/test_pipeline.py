@@ -379,6 +379,23 @@ def test_killed_three_times_the_run_ends_as_if_undisturbed(world, tmp_path):
     assert "unchanged, skipped" in done.stderr
 
 
+@pytest.mark.slow
+def test_a_distributed_launch_trains_together_and_does_the_rest_once(world, tmp_path):
+    """Two processes end with one whole run; the same command again finds nothing to do, and neither waits for the other."""
+    run_file = tmp_path / "small.json"
+    run_file.write_text(json.dumps(small_content(*world, tmp_path / "runs")))
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    for sentence in ("12 rows, final loss", "unchanged, skipped"):
+        done = subprocess.run(
+            [*launch, "-m", "nescio", "run", str(run_file)], capture_output=True, text=True, timeout=300, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert sum(line.startswith("train ") and sentence in line for line in done.stderr.splitlines()) == 1, done.stderr
+        assert done.stdout.count("decision_accuracy") == 1
+    # Twelve rows in batches of four, shared by two processes.
+    assert len(read_json(tmp_path / "runs" / "small" / "train.json")["steps"]) == 2
+
+
 def test_newest_report_is_the_one_written_last(tmp_path):
     """Time of writing decides, not the name; without any report there is one line that says how to get one."""
     with pytest.raises(DataError, match=r"no report below .*; run `nescio run configs/quickstart.yaml` first"):

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import nescio
 from nescio.config import RunConfig, System
@@ -31,6 +31,10 @@ from nescio.store import (
     write_json,
     write_records,
 )
+from nescio.train.processes import hear_first_process, is_helper
+
+if TYPE_CHECKING:
+    from nescio.train import TrainedAdapter
 
 STAGES = ("data", "train", "predict", "grade", "calibrate", "evaluate", "report")
 PREDICTED_SPLITS = ("calibration", "test")
@@ -81,11 +85,16 @@ def run_line(config: RunConfig, *, until: str = "report", progress: Progress | N
         raise ConfigError(describe_unknown("stage", until, STAGES))
     run = Run(config, progress or Silence())
     _check_model_name(config.model.name)
+    stages = [*STAGES[: STAGES.index(until) + 1]]
+    if "tuned" not in config.predict.systems and until != "train" and "train" in stages:
+        stages.remove("train")
+    if is_helper():
+        if "train" in stages and hear_first_process(cpu=run.on_cpu):
+            _train_adapter(run)
+        return run.folder
     with run.locked():
         write_json(run.folder / "config.json", config.model_dump())
-        for stage in STAGES[: STAGES.index(until) + 1]:
-            if stage == "train" and "tuned" not in config.predict.systems and until != "train":
-                continue
+        for stage in stages:
             _STAGE_FUNCTIONS[stage](run)
     return run.folder
 
@@ -102,6 +111,13 @@ class Run:
     def folder(self) -> Path:
         """The run folder."""
         return self.config.folder
+
+    @property
+    def on_cpu(self) -> bool:
+        """Whether the model runs on the processor."""
+        from nescio.models.load import pick_device
+
+        return pick_device(self.config.model.device) == "cpu"
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -198,37 +214,48 @@ def prepare_data(run: Run) -> None:
 
 def train(run: Run) -> None:
     """Tune the adapter on the training split."""
-    config = run.config
-    inputs = {
-        "model": _model_identity(run),
-        "train": config.train.model_dump(exclude={"report_to", "save_steps"}),
-        "seed": config.seed,
-        "rows": run.digest("data/train.jsonl"),
-    }
+    begun = False
 
     def work() -> str:
-        from nescio.models.load import load_model
-        from nescio.train import train_adapter
-
-        key = sha256_of_json(inputs)[:16]
-        loaded = load_model(config.model.name, dtype=config.model.dtype, device=config.model.device)
-        result = train_adapter(
-            loaded,
-            run.examples("train"),
-            run.folder / "adapter",
-            **config.train.model_dump(),
-            seed=config.seed,
-            checkpoints=run.folder / f".checkpoints-{key}",
-            logs=run.folder / "logs",
-            on_step=lambda step, total, loss: run.progress.advance("train", step, total, f"loss {loss:.3f}"),
-        )
+        nonlocal begun
+        begun = hear_first_process(True, cpu=run.on_cpu)
+        result = _train_adapter(run)
         curve = {"steps": result.loss_curve, "rows": result.rows, "tokens": result.tokens}
         write_json(run.folder / "train.json", curve | {"trainable_parameters": result.trainable_parameters})
         for left_over in run.folder.glob(".checkpoints-*"):  # of an interrupted run with other settings
             shutil.rmtree(left_over)
         return f"{result.rows} rows, final loss {result.loss_curve[-1]['loss']:.3f}"
 
-    run.stage("train", inputs, [*ADAPTER_FILES, "train.json"], work)
+    run.stage("train", _train_inputs(run), [*ADAPTER_FILES, "train.json"], work)
+    if not begun:
+        hear_first_process(False, cpu=run.on_cpu)
+
+
+def _train_inputs(run: Run) -> dict[str, Any]:
+    config = run.config
+    return {
+        "model": _model_identity(run),
+        "train": config.train.model_dump(exclude={"report_to", "save_steps"}),
+        "seed": config.seed,
+        "rows": run.digest("data/train.jsonl"),
+    }
+
+
+def _train_adapter(run: Run) -> TrainedAdapter:
+    from nescio.models.load import load_model
+    from nescio.train import train_adapter
+
+    config = run.config
+    return train_adapter(
+        load_model(config.model.name, dtype=config.model.dtype, device=config.model.device),
+        run.examples("train"),
+        run.folder / "adapter",
+        **config.train.model_dump(),
+        seed=config.seed,
+        checkpoints=run.folder / f".checkpoints-{sha256_of_json(_train_inputs(run))[:16]}",
+        logs=run.folder / "logs",
+        on_step=lambda step, total, loss: run.progress.advance("train", step, total, f"loss {loss:.3f}"),
+    )
 
 
 def predict(run: Run) -> None:
@@ -484,14 +511,14 @@ def _check_model_name(name: str) -> None:
 
 def _model_identity(run: Run) -> dict[str, Any]:
     """What tells the model's weights from any others, without reading them all."""
-    from nescio.models.load import pick_device, pick_dtype, resolve_model
+    from nescio.models.load import find_hub_commit, pick_device, pick_dtype, resolve_model
 
     model = run.config.model
     source = Path(resolve_model(model.name))
     device = pick_device(model.device)
     identity = {"name": model.name, "dtype": pick_dtype(model.dtype, device=device), "device": device.split(":")[0]}
     if not source.is_dir():
-        return identity
+        return identity | {"commit": find_hub_commit(model.name)}
     return identity | {"files": {path.name: _sample_digest(path) for path in sorted(source.iterdir()) if path.is_file()}}
 
 

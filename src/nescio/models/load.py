@@ -21,6 +21,7 @@ from nescio.models.prompt import FALLBACK_CHAT_TEMPLATE
 from nescio.store import sha256_of_file, translate_os_errors
 
 DEFAULT_MODEL = "smollm2-135m"
+LOCK = ".lock"
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 
@@ -126,6 +127,18 @@ def resolve_model(name: str) -> str:
     if name.count("/") == 1 and not name.startswith((".", "/", "~")):
         return name
     raise ModelError(describe_unknown("model", name, ALIASES) + " Or give a hub id (owner/name), a local folder or a GGUF file.")
+
+
+def find_hub_commit(name: str) -> str | None:
+    """The commit that a hub id stands for now, or when it was last fetched where there is no network.
+
+    Raises:
+        ModelError: The hub cannot be reached and the model is not in the cache.
+    """
+    from transformers.utils.hub import cached_file, extract_commit_hash
+
+    with _translate_load_errors(name):
+        return extract_commit_hash(cached_file(name, "config.json"), None)
 
 
 def pick_device(device: str = "auto") -> str:
@@ -259,15 +272,39 @@ def _convert_gguf(gguf: Path, folder: Path) -> None:
 
 @contextmanager
 def _scratch() -> Iterator[Path]:
-    """A folder beside the cache's models, gone afterwards even when interrupted by an exception."""
+    """A folder beside the cache's models, gone afterwards; what a killed process left of its own goes too."""
+    import fcntl
+
     root = cache_folder() / "tmp"
     with translate_os_errors(f"writing {root}"):
         root.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(dir=root))
+        with (root / LOCK).open("w") as one_at_a_time:
+            fcntl.flock(one_at_a_time, fcntl.LOCK_EX)
+            for other in root.iterdir():
+                if other.is_dir() and not _is_in_use(other):
+                    shutil.rmtree(other, ignore_errors=True)
+            folder = Path(tempfile.mkdtemp(dir=root))
+            lock = (folder / LOCK).open("w")
+            fcntl.flock(lock, fcntl.LOCK_EX)
     try:
-        yield folder
+        with lock:
+            yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_in_use(scratch: Path) -> bool:
+    """Whether the process that made a scratch folder still lives: its lock dies with it."""
+    import fcntl
+
+    try:
+        with (scratch / LOCK).open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Any
 
 from nescio.errors import ModelError
@@ -21,6 +22,9 @@ FALLBACK_CHAT_TEMPLATE = (
     "{% if add_generation_prompt %}Assistant: {% endif %}"
 )
 """Used where a tokenizer has no chat template of its own, as with most base models."""
+
+PROMPT_DATE = date(2024, 7, 26)
+"""What templates that write today's date (Llama 3) are told: a prompt is the same on the day of training and ever after."""
 
 Message = Mapping[str, str]
 
@@ -102,7 +106,12 @@ def _apply_template(tokenizer: Any, messages: list[dict[str, str]], template: An
         # Thinking models would open a chain of thought where the JSON object belongs.
         text = str(
             tokenizer.apply_chat_template(
-                turns, chat_template=template, tokenize=False, add_generation_prompt=True, enable_thinking=False
+                turns,
+                chat_template=template,
+                tokenize=False,
+                add_generation_prompt=True,
+                enable_thinking=False,
+                strftime_now=PROMPT_DATE.strftime,
             )
         )
         return text.rstrip() + "\n\n</think>\n\n" if text.rstrip().endswith("<think>") else text

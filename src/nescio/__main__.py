@@ -1,0 +1,5 @@
+"""`python -m nescio`, for launchers that start a module on several devices: `accelerate launch -m nescio run ...`."""
+
+from nescio.cli import main
+
+main()

@@ -1,0 +1,28 @@
+"""The processes of a distributed launch: the first runs the whole line, the others only train beside it."""
+
+from __future__ import annotations
+
+import os
+
+
+def is_helper() -> bool:
+    """Whether `accelerate launch` or `torchrun` started this process as another than the first."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1 and os.environ.get("RANK", "0") != "0"
+
+
+def hear_first_process(word: bool = False, *, cpu: bool) -> bool:
+    """What the first process says, in every process; waits until it has spoken.
+
+    Args:
+        word: What the first process says; ignored in the others.
+        cpu: Whether the model is trained on the processor.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return word
+    from accelerate import PartialState
+    from accelerate.utils import broadcast_object_list
+
+    PartialState(cpu=cpu)  # joins the processes, as the trainer will
+    said = [word]
+    broadcast_object_list(said)
+    return said[0]
