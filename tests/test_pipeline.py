@@ -16,8 +16,9 @@ import yaml
 import nescio
 from nescio.errors import ConfigError, DataError, ModelError, NescioError, StoreError
 from nescio.models.tiny import make_tiny_model
-from nescio.pipeline import STAGES, Run, newest_report, run_line, score_predictions
+from nescio.pipeline import STAGES, newest_report, run_line, score_predictions
 from nescio.records import Prediction
+from nescio.run_folder import Run
 from nescio.store import read_json, read_records, sha256_of_file, write_records
 from small_run import SIZES, Recorder, make_data, make_row, read_scorecard, small_config, small_content
 

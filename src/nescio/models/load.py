@@ -138,7 +138,8 @@ def find_hub_commit(name: str) -> str | None:
     from transformers.utils.hub import cached_file, extract_commit_hash
 
     with _translate_load_errors(name):
-        return extract_commit_hash(cached_file(name, "config.json"), None)
+        commit: str | None = extract_commit_hash(cached_file(name, "config.json"), None)
+    return commit
 
 
 def pick_device(device: str = "auto") -> str:
