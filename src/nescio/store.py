@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -116,23 +116,36 @@ def read_json(path: str | Path) -> Any:
         raise DataError(f"{path}:{error.lineno}: not valid JSON: {error.msg}") from error
 
 
-def read_json_lines(path: str | Path) -> Iterator[tuple[int, Any]]:
-    """Yield (line number, value) of each non-empty line of a JSONL file.
+class BadLine(NamedTuple):
+    """A line of a JSONL file that cannot be read."""
 
-    Raises:
-        DataError: The file is missing, or a line is torn or not UTF-8 (with its number).
-    """
-    content = read_bytes(path)
+    reason: str
+    remedy: str
+
+
+def parse_json_lines(content: bytes) -> Iterator[tuple[int, Any]]:
+    """Yield (line number, value) of each non-empty line, a `BadLine` in place of a value that is torn or not UTF-8."""
     for number, line in enumerate(content.split(b"\n"), start=1):
         if not line.strip():
             continue
         try:
             yield number, json.loads(line.decode("utf-8"))
         except UnicodeDecodeError as error:
-            where = f"{path}:{number}: not valid UTF-8 at byte {error.start} of the line"
-            raise DataError(f"{where}; save the file as UTF-8") from error
+            yield number, BadLine(f"not valid UTF-8 at byte {error.start} of the line", "save the file as UTF-8")
         except json.JSONDecodeError as error:
-            raise DataError(f"{path}:{number}: not a whole JSON object ({error.msg}); mend or delete the line") from error
+            yield number, BadLine(f"not a whole JSON object ({error.msg})", "mend or delete the line")
+
+
+def read_json_lines(path: str | Path) -> Iterator[tuple[int, Any]]:
+    """Yield (line number, value) of each non-empty line of a JSONL file.
+
+    Raises:
+        DataError: The file is missing, or a line is torn or not UTF-8 (with its number).
+    """
+    for number, value in parse_json_lines(read_bytes(path)):
+        if isinstance(value, BadLine):
+            raise DataError(f"{path}:{number}: {value.reason}; {value.remedy}")
+        yield number, value
 
 
 def read_records(path: str | Path, record: type[R]) -> list[R]:

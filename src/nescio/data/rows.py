@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from nescio.data.overlap import normalise_question
 from nescio.records import Decision, EvidenceQuality, Example, Text
-from nescio.store import explain_validation, read_bytes
+from nescio.store import BadLine, explain_validation, parse_json_lines, read_bytes
 
 
 class Row(NamedTuple):
@@ -85,15 +85,8 @@ def read_rows(path: Path) -> RowsOfFile:
 
 def _parse_lines(content: bytes) -> Iterator[tuple[int, Any]]:
     """Values of the non-empty lines, a Fault in place of each that is no JSON."""
-    for number, line in enumerate(content.split(b"\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            yield number, json.loads(line.decode("utf-8"))
-        except UnicodeDecodeError as error:
-            yield number, Fault(number, f"not valid UTF-8 at byte {error.start} of the line")
-        except json.JSONDecodeError as error:
-            yield number, Fault(number, f"not a whole JSON object ({error.msg})")
+    for number, value in parse_json_lines(content):
+        yield number, Fault(number, value.reason) if isinstance(value, BadLine) else value
 
 
 def _parse_array(content: bytes) -> Iterator[tuple[int, Any]]:
