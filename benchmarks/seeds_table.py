@@ -4,12 +4,13 @@
 
 A cell is the mean over the runs with a 95 % interval of a two-stage bootstrap: each resample draws as many runs as there
 are, with replacement, and takes the mean of their values on one resample of the groups, the same for all runs and systems.
-So the interval holds both the chance of the questions and that of training. Below it, each run's own value.
+So the interval holds both the chance of the questions and that of training. A difference is bold where its interval is clear
+of zero. With --each, each run's own value stands below where they differ.
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
 from pathlib import Path
 
 import numpy as np
@@ -54,26 +55,37 @@ def score_run(folder: Path) -> dict[str, Scores]:
     return scores
 
 
-def describe(values: list[float], resampled: list[np.ndarray], *, sign: str = "") -> str:
-    """Mean over runs, interval, and each run's value."""
+def describe(values: list[float], resampled: list[np.ndarray], *, each: bool, difference: bool = False) -> str:
+    """Mean over runs, interval, and each run's value if asked."""
     drawn = np.random.default_rng(0).integers(len(values), size=(N_RESAMPLES, len(values)))
     means = np.stack(resampled, axis=1)[np.arange(N_RESAMPLES)[:, None], drawn].mean(axis=1)
     low, high, _ = percentile_interval(means)
-    each = ", ".join(f"{value:{sign}.3f}" for value in values)
-    return f"{np.mean(values):{sign}.3f} [{low:{sign}.3f}, {high:{sign}.3f}]<br>{each}"
+    sign = "+" if difference else ""
+    text = f"{np.mean(values):{sign}.3f} [{low:{sign}.3f}, {high:{sign}.3f}]"
+    if difference and (low > 0 or high < 0):
+        text = f"**{text}**"
+    if each and len(set(values)) > 1:
+        text += "<br>" + ", ".join(f"{value:{sign}.3f}" for value in values)
+    return text
 
 
 def main() -> None:
     """Print the table."""
-    runs = [score_run(Path(folder)) for folder in sys.argv[1:]]
-    columns = [*SYSTEMS, "tuned - base", "tuned - few_shot"]
-    print("| metric | " + " | ".join(columns) + " |\n|---|" + "--:|" * len(columns))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN")
+    parser.add_argument("--each", action="store_true", help="Add each run's own value.")
+    args = parser.parse_args()
+    runs = [score_run(folder) for folder in args.runs]
+    columns = ["base", "few-shot", "tuned", "tuned − base", "tuned − few-shot"]
+    print("| | " + " | ".join(columns) + " |\n|---|" + "--:|" * len(columns))
     for metric, title in METRICS.items():
-        cells = [describe([r[s].value[metric] for r in runs], [r[s].resampled[metric] for r in runs]) for s in SYSTEMS]
+        cells = [
+            describe([r[s].value[metric] for r in runs], [r[s].resampled[metric] for r in runs], each=args.each) for s in SYSTEMS
+        ]
         for other in SYSTEMS[:2]:
             values = [r["tuned"].value[metric] - r[other].value[metric] for r in runs]
             resampled = [r["tuned"].resampled[metric] - r[other].resampled[metric] for r in runs]
-            cells.append(describe(values, resampled, sign="+"))
+            cells.append(describe(values, resampled, each=args.each, difference=True))
         print(f"| {title} | " + " | ".join(cells) + " |")
 
 
