@@ -10,6 +10,7 @@ needs an environment of its own: give its Python with --llamafactory-python.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import subprocess
@@ -80,7 +81,7 @@ def llamafactory_command(python: str, model: str, dtype: str, rows: int, folder:
     settings |= {
         "model_name_or_path": model, "dataset_dir": str(folder), "output_dir": str(folder / "out"), "num_train_epochs": 1,
         "per_device_train_batch_size": BATCH, "gradient_accumulation_steps": ACCUMULATION, "lora_rank": RANK, "lora_alpha": ALPHA,
-        "bf16": dtype == "bfloat16", "pure_bf16": dtype == "bfloat16", "overwrite_output_dir": True, "use_cpu": True,
+        "bf16": dtype == "bfloat16", "overwrite_output_dir": True, "use_cpu": True,
         "disable_gradient_checkpointing": True, "logging_steps": 1, "report_to": "none",
         "save_strategy": "no", "plot_loss": False,
     }  # fmt: skip
@@ -99,9 +100,10 @@ def measure(command: list[str]) -> tuple[str, float]:
     def watch() -> None:
         nonlocal peak
         while not done.wait(0.1):
-            family = [psutil.Process(process.pid)]
-            family += family[0].children(recursive=True)
-            peak = max(peak, sum(member.memory_info().rss for member in family if member.is_running()) / 2**30)
+            with contextlib.suppress(psutil.NoSuchProcess):  # one has ended between two looks
+                family = [psutil.Process(process.pid)]
+                family += family[0].children(recursive=True)
+                peak = max(peak, sum(member.memory_info().rss for member in family) / 2**30)
 
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()

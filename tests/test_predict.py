@@ -86,6 +86,17 @@ def test_results_come_in_the_order_of_the_examples_and_are_announced_once(
     assert sorted(announced, key=lambda p: p.id) == sorted(predictions, key=lambda p: p.id)
 
 
+def test_forced_answers_are_left_out_on_request_and_change_nothing_else(
+    tiny_model: Callable[[str], LoadedModel], questions: list[Example]
+) -> None:
+    """Whoever only serves decisions saves their cost; the replies are the same."""
+    whole = predict(tiny_model("llama"), questions, max_answer_chars=20, max_justification_chars=20)
+    bare = predict(tiny_model("llama"), questions, max_answer_chars=20, max_justification_chars=20, force_answers=False)
+
+    assert any(prediction.forced_answer for prediction in whole)
+    assert bare == [prediction.model_copy(update={"forced_answer": None}) for prediction in whole]
+
+
 def test_no_examples_give_no_predictions(tiny_model: Callable[[str], LoadedModel]) -> None:
     """An empty list is not an error."""
     assert predict(tiny_model("llama"), []) == []

@@ -42,6 +42,7 @@ def predict(
     temperature: float = 0.0,
     max_answer_chars: int = 200,
     max_justification_chars: int = 200,
+    force_answers: bool = True,
     seed: int = 0,
     on_prediction: Callable[[Prediction], None] | None = None,
 ) -> list[Prediction]:
@@ -59,6 +60,8 @@ def predict(
         temperature: 0 is greedy.
         max_answer_chars: Length limit of answer and forced answer, in characters.
         max_justification_chars: Length limit of the justification, in characters.
+        force_answers: Whether rows that are not answered get a forced answer. Evaluation needs it: without one, nothing says
+            whether answering would have been right.
         seed: Of the run.
         on_prediction: Called with each prediction as it is made, in any order.
 
@@ -90,7 +93,7 @@ def predict(
                 prompts[i][len(prefix) :],
                 grammar,
                 choose=_chooser(temperature, f"{seed}|predict|{examples[i].id}"),
-                choose_forced=_chooser(temperature, f"{seed}|forced|{examples[i].id}"),
+                choose_forced=_chooser(temperature, f"{seed}|forced|{examples[i].id}") if force_answers else None,
             )
             for i in order
         ]
@@ -110,8 +113,8 @@ class Row:
     prompt: Sequence[int]
     grammar: ReplyGrammar
     choose: Choose
-    choose_forced: Choose
-    """Another stream of chance: the forced answer is written beside the reply, step by step."""
+    choose_forced: Choose | None
+    """Another stream of chance: the forced answer is written beside the reply, step by step. None where none is asked for."""
     probabilities: dict[Decision, float] | None = None
     reply: dict[str, Any] | None = None
     forced_answer: str | None = None
@@ -130,13 +133,15 @@ class Row:
         exact = np.exp(log_probabilities - np.logaddexp.reduce(log_probabilities))
         self.probabilities = {decision: float(p) for decision, p in zip(DECISIONS, exact, strict=True)}
         decision = DECISIONS[self.choose(log_probabilities)]
-        forced = self._force_answer(start=len(opening)) if decision != "correct" else None
+        forced = None
+        if self.choose_forced and decision != "correct":
+            forced = self._force_answer(self.choose_forced, start=len(opening))
         text = yield from self._write(decision, self.choose, start=len(opening), beside=forced)
         self.reply = json.loads(text)
 
-    def _force_answer(self, *, start: int) -> Decoding:
+    def _force_answer(self, choose: Choose, *, start: int) -> Decoding:
         try:
-            text = yield from self._write("correct", self.choose_forced, start=start, answer_only=True)
+            text = yield from self._write("correct", choose, start=start, answer_only=True)
             self.forced_answer = json.loads(text)["answer"]
         except _CannotDecodeError as error:
             self.failure = str(error)
