@@ -30,7 +30,12 @@ MAX_NEW_TOKENS = 256
 def run_nescio(loaded: LoadedModel, examples: Sequence[Example], batch_size: int, *, forced: bool) -> int:
     """Predict; returns the number of replies that parse."""
     predictions = predict(
-        loaded, examples, batch_size=batch_size, max_answer_chars=MAX_CHARS, max_justification_chars=MAX_CHARS, force_answers=forced
+        loaded,
+        examples,
+        batch_size=batch_size,
+        max_answer_chars=MAX_CHARS,
+        max_justification_chars=MAX_CHARS,
+        force_answers=forced,
     )
     return sum(p.decision is not None for p in predictions)
 

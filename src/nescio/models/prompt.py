@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from datetime import date
 from typing import Any
 
 from nescio.errors import ModelError
@@ -23,8 +22,8 @@ FALLBACK_CHAT_TEMPLATE = (
 )
 """Used where a tokenizer has no chat template of its own, as with most base models."""
 
-PROMPT_DATE = date(2024, 7, 26)
-"""What templates that write today's date (Llama 3) are told: a prompt is the same on the day of training and ever after."""
+FIXED_DATE = "{% macro strftime_now(format) %}26 Jul 2024{% endmacro %}"
+"""Put before templates that write today's date (Llama 3), so that a prompt is the same on the day of training and ever after."""
 
 Message = Mapping[str, str]
 
@@ -87,6 +86,8 @@ def encode_messages(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
         ModelError: The chat template fails on these messages.
     """
     template = tokenizer.chat_template or FALLBACK_CHAT_TEMPLATE
+    if "strftime_now" in template:
+        template = FIXED_DATE + template
     control = _control_tokens(tokenizer)
     safe = [{"role": m["role"], "content": control.sub(r"\1 ", m["content"])} for m in messages]
     try:
@@ -111,7 +112,6 @@ def _apply_template(tokenizer: Any, messages: list[dict[str, str]], template: An
                 tokenize=False,
                 add_generation_prompt=True,
                 enable_thinking=False,
-                strftime_now=PROMPT_DATE.strftime,
             )
         )
         return text.rstrip() + "\n\n</think>\n\n" if text.rstrip().endswith("<think>") else text
