@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# One process a core, each with one thread: many small tests, and threads that wait for one another cost more than they bring.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
 
 .PHONY: demo test test-fast check format report clean
 
@@ -10,10 +12,10 @@ demo: $(STAMP)  ## tune SmolLM2-135M on the failure-aware set and show how much 
 	$(BIN)/nescio run configs/quickstart.yaml
 
 test: $(STAMP)  ## the whole suite, real weights and browser included
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 test-fast: $(STAMP)  ## the suite without what needs real weights, a browser or minutes
-	$(BIN)/python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 check: $(STAMP)  ## lint, format, types, import directions
 	$(BIN)/ruff check .
