@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from nescio.errors import StoreError, TrainingError
-from nescio.models.load import load_adapted_model
+from nescio.models.load import LoadedModel, load_adapted_model
 from nescio.models.tiny import ARCHITECTURES
 from nescio.train import train_adapter
 from nescio.train.frozen import FrozenLayers
@@ -135,7 +135,7 @@ def test_frozen_layers_are_computed_once_and_change_nothing(tune, load_tiny, mon
     plain = tune("plain", loaded=load_tiny(architecture, opinionated=True), packing="padded", **options)
     loaded, computed = load_tiny(architecture, opinionated=True), []
     compute = FrozenLayers._compute
-    monkeypatch.setattr(FrozenLayers, "_compute", lambda self, rows: computed.extend(rows) or compute(self, rows))
+    monkeypatch.setattr(FrozenLayers, "_compute", lambda self, row: computed.append(row) or compute(self, row))
     kept = tune("kept", loaded=loaded, **options)
 
     assert len(computed) == len(set(computed)) == 8
@@ -155,7 +155,7 @@ def test_states_that_would_not_fit_are_computed_anew(tune, monkeypatch):
     kept = tune("kept", first_layer=1)
     monkeypatch.setattr("nescio.train.frozen.LARGEST_STORE", 1000)
     computed, compute = [], FrozenLayers._compute
-    monkeypatch.setattr(FrozenLayers, "_compute", lambda self, rows: computed.extend(rows) or compute(self, rows))
+    monkeypatch.setattr(FrozenLayers, "_compute", lambda self, row: computed.append(row) or compute(self, row))
     anew = tune("anew", first_layer=1)
 
     assert len(computed) == 16  # eight rows in two epochs
@@ -221,20 +221,35 @@ def test_modules_in_the_adapters_config_are_sorted(tune):
     assert modules
 
 
-@pytest.mark.parametrize("dropout", [0.0, 0.1])
-def test_interrupted_training_ends_with_the_same_bytes(tune, tmp_path, dropout):
+@pytest.mark.parametrize("options", [{}, {"dropout": 0.1}, {"first_layer": 1, "loraplus_lr_ratio": 8}])
+def test_interrupted_training_ends_with_the_same_bytes(tune, tmp_path, load_tiny, options):
     """Crashed in step 5 and called again, training goes on after step 4 to bit-identical weights and the whole curve."""
-    straight = tune("straight", dropout=dropout)
+
+    def tune_half(name, **more):
+        model, tokenizer = load_tiny(opinionated=True)
+        return tune(name, loaded=LoadedModel(model.to(torch.bfloat16), tokenizer), **options, **more)
+
+    straight = tune_half("straight")
     steps = []
     with pytest.raises(Interruption):
-        tune("broken", dropout=dropout, on_step=stop_at(5, steps))
+        tune_half("broken", on_step=stop_at(5, steps))
     assert not (tmp_path / "broken").exists()
-    resumed = tune("broken", dropout=dropout, on_step=stop_at(None, steps))
+    resumed = tune_half("broken", on_step=stop_at(None, steps))
 
     assert steps == [1, 2, 3, 4, 5, 5, 6, 7, 8]
     assert weights(resumed) == weights(straight)
     assert resumed.loss_curve == straight.loss_curve
     assert not (tmp_path / "broken-checkpoints").exists()
+
+
+def test_frozen_states_do_not_depend_on_the_rows_beside_them(load_tiny, examples):
+    """To the last bit in bfloat16: a resumed run computes them in other company than the undisturbed one did."""
+    model, tokenizer = load_tiny(opinionated=True)
+    rows = encode_rows(tokenizer, examples, max_length=2048)
+    together = FrozenLayers(model.to(torch.bfloat16), rows, first_layer=1).states(range(len(rows)))
+    alone = [FrozenLayers(model, rows, first_layer=1).states([number])[0] for number in range(len(rows))]
+
+    assert all(torch.equal(a, b) for a, b in zip(together, alone, strict=True))
 
 
 @pytest.mark.parametrize("damage", ["missing", "half"])

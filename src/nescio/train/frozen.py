@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from nescio.errors import TrainingError
-from nescio.train.packing import collate_shared_prefix, shared_prompt
+from nescio.train.packing import collate_shared_prefix
 from nescio.train.rows import TrainingRow
 
 LARGEST_STORE = 4 << 30
@@ -30,7 +30,9 @@ class FrozenLayers:
     """The hidden states of training rows in front of the first trained layer, kept from their first use on.
 
     A row's states do not depend on the rows beside it, and those of a beginning are the beginning of its states: one
-    computation serves every pass, whole rows and rows cut after their decision alike.
+    computation serves every pass, whole rows and short ones alike. Each row is computed on its own, though rows that share
+    a prompt prefix could save it: rounding differs with the company, and a resumed run has other company than an undisturbed
+    one.
     """
 
     def __init__(self, model: Any, rows: Sequence[TrainingRow], *, first_layer: int) -> None:
@@ -44,12 +46,10 @@ class FrozenLayers:
 
     def states(self, numbers: Sequence[int]) -> list[Any]:
         """Hidden states of rows by their number, each of shape (tokens of the whole row, hidden)."""
-        missing = sorted({number for number in numbers if number not in self._states})
-        fresh = dict(zip(missing, self._compute([self._rows[number] for number in missing]), strict=True)) if missing else {}
+        fresh = {number: self._compute(self._rows[number]) for number in sorted(set(numbers) - self._states.keys())}
         if self._keep:
             self._states |= fresh
-            fresh = self._states
-        return [fresh[number] for number in numbers]
+        return [fresh[number] if number in fresh else self._states[number] for number in numbers]
 
     @contextmanager
     def skipped(self) -> Iterator[None]:
@@ -57,12 +57,12 @@ class FrozenLayers:
         with _pass_through(self._below, []):
             yield
 
-    def _compute(self, rows: list[TrainingRow]) -> list[Any]:
+    def _compute(self, row: TrainingRow) -> Any:
         import torch
 
         model = self._model
         captured: list[Any] = []
-        batch = collate_shared_prefix(rows, config=model.config, dtype=model.dtype)
+        batch = collate_shared_prefix([row], config=model.config, dtype=model.dtype)
         for unused in ("labels", "loss_weights", "twins", "rows"):
             del batch[unused]
         batch = torch.utils._pytree.tree_map(lambda tensor: tensor.to(model.device), batch)
@@ -71,10 +71,7 @@ class FrozenLayers:
         with torch.no_grad(), _restored(self._below), _pass_through(self._above, captured):
             model.get_decoder()(**batch, use_cache=False)
         model.train(was_training)
-        prefix = shared_prompt(rows)
-        sizes = [len(row.input_ids) - prefix for row in rows]
-        shared, *own = captured[0][0].split([prefix, *sizes])
-        return [torch.cat([shared, rest]) for rest in own]
+        return captured[0][0]
 
 
 @contextmanager
