@@ -13,7 +13,7 @@ from nescio.errors import ConfigError, DataError, describe_unknown
 from nescio.records import SPLITS, Example, Prediction
 from nescio.run_folder import Progress, Run, Silence, identify_model
 from nescio.store import read_json, read_records, sha256_of_file, sha256_of_json, write_json, write_records
-from nescio.train.processes import hear_first_process, is_helper
+from nescio.train.processes import hear_first_process, is_helper, part_from_others
 
 if TYPE_CHECKING:
     from nescio.train import TrainedAdapter
@@ -47,6 +47,7 @@ def run_line(config: RunConfig, *, until: str = "report", progress: Progress | N
     if is_helper():
         if "train" in stages and hear_first_process(cpu=run.on_cpu):
             _train_adapter(run)
+        part_from_others()
         return run.folder
     with run.locked():
         write_json(run.folder / "config.json", config.model_dump())
@@ -90,6 +91,7 @@ def train(run: Run) -> None:
     run.stage("train", _train_inputs(run), [*ADAPTER_FILES, "train.json"], work)
     if not begun:
         hear_first_process(False, cpu=run.on_cpu)
+    part_from_others()
 
 
 def _train_inputs(run: Run) -> dict[str, Any]:
