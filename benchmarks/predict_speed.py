@@ -19,8 +19,8 @@ from typing import Any
 
 from nescio.data.load import load_splits
 from nescio.models.load import DEFAULT_MODEL, LoadedModel, load_model
-from nescio.models.prompt import build_messages, encode_messages, reply_schema
-from nescio.predict import OPENING, TO_ANSWER, predict
+from nescio.models.prompt import OPENING, TO_ANSWER, build_messages, encode_messages, reply_schema
+from nescio.predict import predict
 from nescio.records import DECISIONS, Example
 
 MAX_CHARS = 200

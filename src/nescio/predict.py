@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from nescio.errors import ModelError
 from nescio.models.load import LoadedModel
 from nescio.models.packed import packed_linear_layers
-from nescio.models.prompt import build_messages, encode_messages, reply_schema
+from nescio.models.prompt import OPENING, TO_ANSWER, build_messages, encode_messages, reply_schema
 from nescio.models.torch_engine import Feed, TorchEngine
 from nescio.records import DECISIONS, Decision, Example, Prediction
 from nescio.store import translate_os_errors
@@ -28,8 +28,6 @@ Logits = NDArray[np.floating[Any]]
 Choose = Callable[[Logits], int]
 Decoding = Generator[Feed, Any, None]
 
-OPENING = '{"decision": "'
-TO_ANSWER = '", "answer": "'
 _REPLY_TO_ANSWER = re.compile(re.escape(OPENING) + r"\w+" + re.escape(TO_ANSWER) + r'(?:[^"\\]|\\.)*"', re.DOTALL)
 
 

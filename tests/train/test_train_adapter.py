@@ -411,7 +411,7 @@ def test_two_processes_share_the_rows(tune, tmp_path, trainable_folders, example
 
 
 def test_short_passes_add_short_rows_and_twins_share_a_batch(tune, examples, monkeypatch):
-    """One epoch with two decision passes reads every row once whole and twice cut off, each batch a pair of twins."""
+    """One epoch with two short passes reads every row once whole and twice cut off, each batch a pair of twins."""
     import nescio.train
 
     batches, collate = [], nescio.train.collate_shared_prefix

@@ -130,7 +130,7 @@ def resolve_model(name: str) -> str:
 
 
 def find_hub_commit(name: str) -> str | None:
-    """The commit that a hub id stands for now, or when it was last fetched where there is no network.
+    """The commit that a hub id stands for: the newest on the hub or, without a network, the one in the cache.
 
     Raises:
         ModelError: The hub cannot be reached and the model is not in the cache.

@@ -25,6 +25,9 @@ FALLBACK_CHAT_TEMPLATE = (
 FIXED_DATE = "{% macro strftime_now(format) %}26 Jul 2024{% endmacro %}"
 """Put before templates that write today's date (Llama 3), so that a prompt is the same on the day of training and ever after."""
 
+OPENING, TO_ANSWER, TO_JUSTIFICATION = '{"decision": "', '", "answer": "', '", "justification": "'
+"""The fixed parts of a reply: before its decision, and between its fields."""
+
 Message = Mapping[str, str]
 
 
@@ -107,11 +110,7 @@ def _apply_template(tokenizer: Any, messages: list[dict[str, str]], template: An
         # Thinking models would open a chain of thought where the JSON object belongs.
         text = str(
             tokenizer.apply_chat_template(
-                turns,
-                chat_template=template,
-                tokenize=False,
-                add_generation_prompt=True,
-                enable_thinking=False,
+                turns, chat_template=template, tokenize=False, add_generation_prompt=True, enable_thinking=False
             )
         )
         return text.rstrip() + "\n\n</think>\n\n" if text.rstrip().endswith("<think>") else text

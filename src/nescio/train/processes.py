@@ -5,9 +5,14 @@ from __future__ import annotations
 import os
 
 
+def is_launched() -> bool:
+    """Whether `accelerate launch` or `torchrun` started this process as one of several."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+
+
 def is_helper() -> bool:
-    """Whether `accelerate launch` or `torchrun` started this process as another than the first."""
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1 and os.environ.get("RANK", "0") != "0"
+    """Whether this process is one of several, and not the first."""
+    return is_launched() and os.environ.get("RANK", "0") != "0"
 
 
 def hear_first_process(word: bool = False, *, cpu: bool) -> bool:
@@ -17,7 +22,7 @@ def hear_first_process(word: bool = False, *, cpu: bool) -> bool:
         word: What the first process says; ignored in the others.
         cpu: Whether the model is trained on the processor.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    if not is_launched():
         return word
     from accelerate import PartialState
     from accelerate.utils import broadcast_object_list
@@ -30,9 +35,9 @@ def hear_first_process(word: bool = False, *, cpu: bool) -> bool:
 
 def part_from_others() -> None:
     """Leave the processes that were joined: one that ends as a member is torn down with an abort."""
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    if not is_launched():
         return
     import torch
 
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
+    if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()

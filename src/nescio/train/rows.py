@@ -8,10 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from nescio.errors import TrainingError
-from nescio.models.prompt import build_messages, encode_messages, render_completion
+from nescio.models.prompt import OPENING, TO_ANSWER, TO_JUSTIFICATION, build_messages, encode_messages, render_completion
 from nescio.records import Example
 
-TO_ANSWER, TO_JUSTIFICATION = '"answer": "', '", "justification": "'
 IGNORED = -100
 """Label of tokens that carry no loss, as everywhere in transformers."""
 
@@ -96,7 +95,6 @@ def _encode_row(
     prompt = encode_messages(tokenizer, build_messages(example.question, example.context))
     text = render_completion(example)
     encoding = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-    decision = text.index(example.decision)
     offsets = encoding["offset_mapping"]
     answer_span = (0, 0)
     if answer_weight:
@@ -111,7 +109,7 @@ def _encode_row(
     return TrainingRow(
         input_ids=tuple(ids),
         prompt_length=len(prompt),
-        decision_span=_touching(offsets, decision, decision + len(example.decision), after=len(prompt)),
+        decision_span=_touching(offsets, len(OPENING), len(OPENING) + len(example.decision), after=len(prompt)),
         decision_weight=decision_weight,
         answer_span=answer_span,
         answer_weight=answer_weight,
