@@ -61,6 +61,45 @@ class Example(Record):
         return self
 
 
+class Question(Record):
+    """A question with what grades its answers; what a model makes of it is not yet known."""
+
+    id: Text
+    """Unique within its source."""
+    group: Text
+    """Questions about one entity (or one near-duplicate cluster) share it; a group never crosses a split."""
+    question: Text
+    """What is asked."""
+    context: Text | None = None
+    """Text given along with the question: evidence, never an instruction."""
+    answers: tuple[Text, ...] = ()
+    """Gold answers with aliases; empty where the question has no answer or is multiple choice only."""
+    choices: tuple[Text, ...] = ()
+    """Options of a multiple-choice question, in order."""
+    choice: int | None = None
+    """Index of the right option."""
+    answerable: bool | None = None
+    """False: nobody can answer it (invented entity, SelfAware); None: not said by the source."""
+    language: Text = "en"
+    """ISO 639-1 code."""
+    relation: str = ""
+    """What is asked about the entity; "" where the source does not say."""
+    phrasing: str = ""
+    """Identifier of the wording within its relation; "" where there are none."""
+    obscurity: Probability | None = None
+    """In [0, 1]; 0 is best known. None where the source has no measure."""
+    source: str = ""
+    """Where the question comes from."""
+    metadata: dict[str, str | int | float | bool | None] = Field(default_factory=dict)
+    """What else the source says, such as popularity or the benchmark that the question is of."""
+
+    @model_validator(mode="after")
+    def _choice_is_one_of_the_choices(self) -> Question:
+        if self.choice is not None and not 0 <= self.choice < len(self.choices):
+            raise ValueError(f"choice {self.choice} is out of range: there are {len(self.choices)} choices, counted from 0")
+        return self
+
+
 class Prediction(Record):
     """What one system said to one question."""
 
