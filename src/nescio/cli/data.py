@@ -13,6 +13,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from nescio.cli.questions import questions
 from nescio.data.export import DEFAULT_MODEL, Format, export_dataset
 from nescio.data.load import SHIPPED, find_folder, load_examples, load_splits
 from nescio.data.validate import ValidationReport, validate_files
@@ -34,6 +35,9 @@ def _one_line_errors() -> Iterator[None]:
     except NescioError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from error
+
+
+app.command()(_one_line_errors()(questions))
 
 
 @app.command()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -91,7 +92,7 @@ def read_fields(row: SourceRow, columns: Columns) -> Fields:
         # Asking for the column says which ones there are; a column that is there is blank.
         row.cell(columns.question or "question")
         raise DataError(f"{row.place}: the question is blank; mend or delete the row")
-    options, labels = _read_choices(row, columns)
+    options = _read_options(row, columns)
     answerable = _read_truth(row, cells["answerable"])
     answers = _read_answers(row, columns)
     if answerable is False and answers:
@@ -101,8 +102,8 @@ def read_fields(row: SourceRow, columns: Columns) -> Fields:
         place=row.place,
         question=question,
         answers=answers,
-        choices=options,
-        choice=_find_choice(row, cells["choice"], options, labels, columns.choice_is),
+        choices=options.texts,
+        choice=_find_choice(row, cells["choice"], options, columns.choice_is),
         answerable=answerable,
         language=texts.pop("language") or columns.default_language,
         relation=texts.pop("relation") or "",
@@ -188,7 +189,7 @@ def _read_list(row: SourceRow, name: str, value: Any, lists: str | None) -> list
     """Items of a cell, a blank one as ""."""
     if isinstance(value, str):
         value = _split_text(row, name, value.strip(), lists)
-    items = value if isinstance(value, list) else [value]
+    items = value if isinstance(value, list | tuple) else [value]
     return [_read_text(row, name, item) or "" for item in items]
 
 
@@ -213,52 +214,58 @@ def _split_text(row: SourceRow, name: str, text: str, lists: str | None) -> Any:
     return value
 
 
-def _read_choices(row: SourceRow, columns: Columns) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Options and their labels, which may be none."""
+class _Options(NamedTuple):
+    """The options of a question."""
+
+    texts: tuple[str, ...]
+    labels: tuple[str, ...]
+    """What the source calls them; may be empty."""
+    were_text: bool
+    """Whether the source holds them as text, not as numbers."""
+
+
+def _read_options(row: SourceRow, columns: Columns) -> _Options:
     names = _names(columns.choices)
     labels: Sequence[Any] = ()
     if len(names) > 1:
-        texts = [_read_text(row, name, row.cell(name)) or "" for name in names]
-        while texts and not texts[-1]:  # questions of a table may have fewer options than others
-            texts.pop()
+        value: Any = [row.cell(name) for name in names]
+        while value and value[-1] in (None, ""):  # a question may have fewer options than the table has columns for
+            value.pop()
     else:
         value = row.cell(names[0]) if names else row.cells.get("choices")
-        if isinstance(value, list) and value and all(isinstance(item, Mapping) for item in value):
-            value = {key: [item.get(key) for item in value] for key in value[0]}
-        if isinstance(value, Mapping):
-            if {"text", "label"} <= value.keys():
-                labels, value = value["label"], value["text"]
-            else:
-                labels, value = list(value), list(value.values())
-        texts = _read_list(row, "choices", value, columns.lists)
-        texts = [] if texts == [""] else texts
+    if isinstance(value, list) and value and all(isinstance(item, Mapping) for item in value):
+        value = {key: [item.get(key) for item in value] for key in value[0]}
+    if isinstance(value, Mapping):
+        named = {"text", "label"} <= value.keys()
+        labels, value = (value["label"], value["text"]) if named else (list(value), list(value.values()))
+    texts = _read_list(row, "choices", value, columns.lists) if value not in (None, "") else []
     if "" in texts:
         raise DataError(f"{row.place}: choice {texts.index('')} is blank; mend the row")
-    return tuple(texts), tuple(str(label) for label in labels)
+    were_text = not isinstance(value, list) or all(isinstance(item, str) for item in value)
+    return _Options(tuple(texts), tuple(str(label) for label in labels), were_text)
 
 
-def _find_choice(
-    row: SourceRow, value: Any, options: Sequence[str], labels: Sequence[str], choice_is: str | None
-) -> int | None:
+def _find_choice(row: SourceRow, value: Any, options: _Options, choice_is: str | None) -> int | None:
     """Index of the right option, None where the row does not tell."""
+    count = len(options.texts)
     if isinstance(value, list):
-        if len(value) != len(options) or value.count(1) != 1:
-            raise DataError(f"{row.place}: choice: expected one 1 in a list as long as the {len(options)} choices")
+        if len(value) != count or value.count(1) != 1:
+            raise DataError(f"{row.place}: choice: expected a list with one 1 that is as long as the {count} choices")
         return value.index(1)
     text = _read_text(row, "choice", value)
     if text is None:
         return None
-    if text in labels:
-        return labels.index(text)
-    readings = _read_choice(text, options)
-    if choice_is is not None:
-        readings = {kind: index for kind, index in readings.items() if kind == choice_is}
+    if text in options.labels:
+        return options.labels.index(text)
+    if choice_is is None and isinstance(value, int) and options.were_text:
+        choice_is = "index"  # a number among texts is no text
+    readings = {kind: index for kind, index in _read_choice(text, options.texts).items() if choice_is in (None, kind)}
+    fitting = {index for index in readings.values() if 0 <= index < count}
     if not readings:
         wanted = choice_is or "index, letter or text"
-        raise DataError(f"{row.place}: choice '{text[:40]}' is no {wanted} of one of the {len(options)} choices")
-    fitting = {index for index in readings.values() if 0 <= index < len(options)}
+        raise DataError(f"{row.place}: choice '{text[:40]}' is no {wanted} of one of the {count} choices")
     if not fitting:
-        raise DataError(f"{row.place}: choice '{text[:40]}' is out of range: there are {len(options)} choices, counted from 0")
+        raise DataError(f"{row.place}: choice '{text[:40]}' is out of range: there are {count} choices, counted from 0")
     if len(fitting) > 1:
         kinds = " or ".join(readings)
         raise DataError(f"{row.place}: choice '{text[:40]}' can be read as {kinds} of different choices; say which it is")
@@ -268,9 +275,9 @@ def _find_choice(
 def _read_choice(text: str, options: Sequence[str]) -> dict[str, int]:
     """Every way to understand how an option is told."""
     readings: dict[str, int] = {}
-    if text.lstrip("-").isdecimal():
+    if re.fullmatch(r"-?\d+", text):
         readings["index"] = int(text)
-    if len(text) == 1 and text.isascii() and text.isalpha():
+    if re.fullmatch("[A-Za-z]", text):
         readings["letter"] = ord(text.upper()) - ord("A")
     if text in options:
         readings["text"] = options.index(text)

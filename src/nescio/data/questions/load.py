@@ -96,7 +96,9 @@ def _open_source(
         return _Source(path.name.split(".")[0] or path.name, rows, columns or Columns(), None)
     if text in SETTINGS:
         return _open_hub_setting(text, columns, split, config)
-    if path.suffix in (*ENDINGS, ".gz") or not _HUB_ID.fullmatch(text):
+    if path.suffix in (*ENDINGS, ".gz"):
+        raise DataError(f"'{path}' does not exist")
+    if not _HUB_ID.fullmatch(text):
         known = describe_unknown("setting", text, SETTINGS)
         raise DataError(f"'{text}' does not exist; expected a file, an id of the hub (owner/name), or a setting: {known}")
     known_as = _find_hub_setting(text, config)
@@ -117,7 +119,9 @@ def _open_hub_setting(name: str, columns: Columns | None, split: str | None, con
     setting = SETTINGS[name]
     hub = setting.hub
     if hub is None:
-        raise DataError(f"setting '{name}' is not on the hub: get its files from {setting.home} and give their path with setting")
+        raise DataError(
+            f"'{name}' is not on the hub: get its files from {setting.home}, and give their path and setting '{name}'"
+        )
     chosen = split or hub.splits[0]
     if chosen not in hub.splits:
         raise DataError(f"'{name}': {describe_unknown('split', chosen, hub.splits)}")

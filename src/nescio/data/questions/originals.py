@@ -7,7 +7,6 @@ described in docs/questions.md.
 from __future__ import annotations
 
 import functools
-import json
 import re
 import tarfile
 from collections.abc import Iterable, Iterator
@@ -38,7 +37,8 @@ def read_mmlu(path: Path) -> Iterator[SourceRow]:
             raise DataError(f"{place}: expected a question, its options and a letter, got {len(cells)} cells; mend the row")
         question, *options, letter = cells
         yield SourceRow(
-            place, {"question": question, "choices": options, "choice": letter, "metadata": {"subject": subject.replace("_", " ")}}
+            place,
+            {"question": question, "choices": options, "choice": letter, "metadata": {"subject": subject.replace("_", " ")}},
         )
 
 
@@ -144,9 +144,7 @@ def read_truthfulqa_mc(path: Path) -> Iterator[SourceRow]:
     """TruthfulQA's choices with one right (mc1): an object of text to 1 or 0."""
     for row in read_table(path):
         targets = row.cell("mc1_targets")
-        yield row._replace(
-            cells={"question": row.cell("question"), "choices": list(targets), "choice": list(targets.values())}
-        )
+        yield row._replace(cells={"question": row.cell("question"), "choices": list(targets), "choice": list(targets.values())})
 
 
 def read_mintaka(path: Path) -> Iterator[SourceRow]:
@@ -177,9 +175,12 @@ def _read_mintaka_answers(row: SourceRow) -> list[Any]:
 def read_liedetector(path: Path) -> Iterator[SourceRow]:
     """Facts of the lie-detector paper: an object of rows; what is told of invented people is no gold answer."""
     invented = "made_up" in path.name
-    for row in read_table(path):
+    rows = read_json(path)
+    if not isinstance(rows, dict):
+        raise DataError(f"'{path}' is no object of rows; give the file as it was published")
+    for key, cells in rows.items():
+        row = SourceRow(f"{path}: row '{key}'", cells)
         category = str(row.cell("category"))
-        key = row.place.rpartition("'")[0].rpartition("'")[2]
         yield row._replace(
             cells={
                 "id": key,
@@ -230,4 +231,4 @@ def _read_trivia_block(path: Path, start: int, block: Iterable[str]) -> SourceRo
     cells: dict[str, Any] = {"question": question, "answers": [answer], "choices": [option for option in options if option]}
     if answer not in cells["choices"]:
         raise DataError(f"{place}: the right answer is none of the options; mend the block")
-    return SourceRow(place, cells | {"choice": str(cells["choices"].index(answer)), "metadata": {"category": path.name}})
+    return SourceRow(place, cells | {"choice": answer, "metadata": {"category": path.name}})

@@ -220,9 +220,7 @@ SETTINGS: dict[str, Setting] = {
             splits=("test", "validation", "train"),
             columns=Columns(question="question_stem", choice="answerKey"),
         ),
-        original=Original(
-            files={"OpenBookQA-test.jsonl": "test"}, read=read_openbookqa, columns=Columns(choice_is="index")
-        ),
+        original=Original(files={"OpenBookQA-test.jsonl": "test"}, read=read_openbookqa, columns=Columns(choice_is="index")),
     ),
     "sciq": Setting(
         about="science questions from crowd workers, multiple choice and open, without their passages",
@@ -335,7 +333,7 @@ SETTINGS: dict[str, Setting] = {
         about="trivia of a community in 22 categories, multiple choice and open",
         licence="CC BY-SA 4.0",
         home="github.com/uberspot/OpenTriviaQA",
-        original=Original(files={"[a-z]*": "all"}, read=read_open_trivia),
+        original=Original(files={"[a-z]*": "all"}, read=read_open_trivia, columns=Columns(choice_is="text")),
     ),
 }
 """By the name that `load_questions` takes."""

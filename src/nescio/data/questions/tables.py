@@ -228,17 +228,17 @@ def parse_tsv(name: str, content: bytes) -> Iterator[SourceRow]:
 
 
 def _read_parquet(path: Path) -> Iterator[SourceRow]:
-    import pyarrow
-    from pyarrow.parquet import ParquetFile
+    import pyarrow  # type: ignore[import-untyped]
+    from pyarrow.parquet import ParquetFile  # type: ignore[import-untyped]
 
     if not path.is_file():
         raise DataError(f"'{path}' does not exist")
     number = 0
     try:
         with ParquetFile(path) as file:
-            for batch in file.iter_batches():
-                for number, cells in enumerate(batch.to_pylist(), start=number + 1):
-                    yield SourceRow(f"{path}: row {number}", cells)
+            rows = (cells for batch in file.iter_batches() for cells in batch.to_pylist())
+            for number, cells in enumerate(rows, start=1):
+                yield SourceRow(f"{path}: row {number}", cells)
     except (pyarrow.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0]
         raise DataError(f"'{path}' is not a whole Parquet file (after row {number}: {reason}); fetch it again") from error
