@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from nescio.errors import ConfigError, DataError, ModelError, NescioError, StoreError, TrainingError, describe_unknown
-from nescio.records import DECISIONS, EVIDENCE_QUALITIES, Example, Grade, Prediction, answering_is_right
+from nescio.records import DECISIONS, EVIDENCE_QUALITIES, Example, Grade, Prediction, Question, answering_is_right
 
 
 def test_words_of_the_format():
@@ -90,6 +90,20 @@ def test_prediction_survives_json():
     row = Prediction(id="q", decision="correct", probabilities={"correct": 1 / 3, "uncertain": 0.1, "refuse": 1 - 0.1 - 1 / 3})
 
     assert Prediction.model_validate_json(row.model_dump_json()) == row
+
+
+@pytest.mark.parametrize(("choices", "choice"), [((), 0), (("a", "b"), 2), (("a", "b"), -1)])
+def test_the_right_option_is_one_of_the_options(choices, choice):
+    """Neither beyond the options nor without any."""
+    with pytest.raises(ValidationError, match=f"choice {choice} is out of range"):
+        Question(id="q", group="g", question="Q?", choices=choices, choice=choice)
+
+
+@pytest.mark.parametrize("change", [{"question": " "}, {"answers": [""]}, {"obscurity": 1.5}, {"metadata": {"a": []}}, {"x": 1}])
+def test_questions_out_of_schema_are_refused(change):
+    """Blank texts, values out of range and unknown fields."""
+    with pytest.raises(ValidationError):
+        Question.model_validate({"id": "q", "group": "g", "question": "Q?", **change})
 
 
 @pytest.mark.parametrize("error", [ConfigError, DataError, ModelError, StoreError, TrainingError])
