@@ -219,10 +219,9 @@ def damage(content: bytes, kind: str) -> bytes:
         return content[:middle]
     if kind == "encoding":
         return content[:middle] + b"\xff" + content[middle:]
-    for column in (b"question", b"Question", b"input", b"qText", b"prompt", b"mc1_targets"):
-        if column + b'"' in content or column + b"," in content:
-            return content.replace(column, b"qestoin")
-    raise AssertionError("no column to rename")
+    quoted = (b'"question"', b'"input"', b'"qText"', b'"prompt"')
+    column = next((column for column in quoted if column in content), b"Question,")  # the latter is in a CSV header
+    return content.replace(column, column.replace(b"e", b"").replace(b"p", b"").replace(b"Q", b""))
 
 
 FILES = {

@@ -67,7 +67,7 @@ def join_near_duplicates(questions: Sequence[Question]) -> list[Question]:
 
     The group's name is that of its first question. Questions of one template are near-duplicates where their entities are
     short, and chains of them make large groups: for sets that name their entities, the groups they come with serve better.
-    It compares texts, not meanings, and takes about a second for 5,000 short questions.
+    It compares texts, not meanings.
     """
     root = {question.group: question.group for question in questions}
     group_of: dict[str, str] = {}

@@ -111,8 +111,9 @@ def _open_source(
 
 def _find_hub_setting(hub_id: str, config: str | None) -> str | None:
     """The setting of a data set of the hub, so that a benchmark is one by whatever name it is asked for."""
-    found = {setting.hub.config: name for name, setting in reversed(SETTINGS.items()) if setting.hub and setting.hub.id == hub_id}
-    return found.get(config) or next(reversed(found.values()), None)
+    configs = {name: setting.hub.config for name, setting in SETTINGS.items() if setting.hub and setting.hub.id == hub_id}
+    exact = [name for name in configs if configs[name] == config]
+    return next(iter([*exact, *configs]), None)
 
 
 def _open_hub_setting(name: str, columns: Columns | None, split: str | None, config: str | None) -> _Source:
