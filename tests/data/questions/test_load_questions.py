@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from nescio.data.questions import SETTINGS, Columns, load_questions
+from nescio.data.questions.hub import find_only_split, read_hub
 from nescio.errors import ConfigError, DataError
 from nescio.records import Question
 from nescio.store import write_records
@@ -308,3 +309,19 @@ def test_faults_of_the_hub_are_one_line(options: dict[str, str], message: str, m
     with pytest.raises(DataError, match=message) as caught:
         load_questions("somebody/set", **options)
     assert "\n" not in str(caught.value)
+
+
+def test_the_library_itself_streams_what_a_folder_holds(tmp_path: Path) -> None:
+    """The call that is made is one that `datasets` understands; its own errors are translated."""
+    write_lines(tmp_path / "train.jsonl", {"question": "A?", "answers": ["a"]}, {"question": "B?", "answers": []})
+    write_lines(tmp_path / "test.jsonl", {"question": "C?", "answers": ["c"]})
+    rows = list(read_hub(str(tmp_path), config=None, split="train"))
+
+    assert [row.cells["answers"] for row in rows] == [["a"], []]
+    assert rows[1].place.endswith("split 'train': row 2")
+    with pytest.raises(DataError, match=r"cannot read split 'dev' of .* Bad split: dev"):
+        next(read_hub(str(tmp_path), config=None, split="dev"))
+    with pytest.raises(DataError, match="has several splits; choose one: train, test"):
+        find_only_split(str(tmp_path), config=None)
+    with pytest.raises(DataError, match=r"cannot read .*absent' from the hub"):
+        find_only_split(str(tmp_path / "absent"), config=None)
