@@ -22,7 +22,8 @@ _QUOTATIONS = re.compile(
 _QUOTED = " ‹quoted› "
 _BREAK = re.compile(
     r"\s*(?:(?<!\d)[.,:]|[.,:](?!\d)|[!?。;、()\[\]|¿¡…]|(?<!\S)[-–—]+(?!\S)|[–—])+\s*"
-    r"|\s(?=(?:but|though|although|however|pero|aunque|mais|aber|allerdings|obwohl)\b)|(?=但是|但|不过|可是|所以|因此)"
+    # Not in "cannot help but think", "nothing but".
+    r"|(?<!help)(?<!thing)(?<!one)(?<!all)\s(?=(?:but|though|although|however|pero|aunque|mais|aber|allerdings|obwohl)\b)|(?=但是|但|不过|可是|所以|因此)"
 )
 _UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
 _SENTENCE_END = re.compile(r"[.!?。]")
@@ -160,7 +161,9 @@ def _judge_retraction(clauses: Sequence[_Clause], cues: Sequence[_Cue]) -> Refus
 def _judge_aliases(clauses: Sequence[_Clause], cues: Sequence[_Cue], aliases: Sequence[str]) -> Refusal | None:
     if not aliases:
         return None
-    silent = {cue.place for cue in cues}
+    # Where the gold answer itself reads like a refusal ("Don't Know Why", a song), its clause cannot be told from one.
+    alike = any(phrases(name).search(_fold(alias)) for alias in aliases for name in CUES)
+    silent = set() if alike else {cue.place for cue in cues}
     asserted = ". ".join(clause.text for place, clause in enumerate(clauses) if place not in silent)
     verdict, reason = grade_answer(asserted, aliases)
     return Refusal("answered", reason) if verdict == "correct" else None
