@@ -21,11 +21,14 @@ _QUOTATIONS = re.compile(
 )
 _QUOTED = " ‹quoted› "
 _BREAK = re.compile(
-    r"\s*(?:(?<!\d)[.,:]|[.,:](?!\d)|[!?。;、()\[\]|¿¡…]|(?<!\S)[-–—]+(?!\S)|[–—])+\s*"
+    # A stop or comma amid a number, a stop amid an abbreviation ("U.S.") and a hyphen divide nothing.
+    r"\s*(?:(?<!\.[a-z])\.(?!\w)|\.$|(?<!\d)[,:]|[,:](?!\d)|[!?。;、()\[\]|¿¡…]|(?<!\S)-+(?!\S)|[–—])+\s*"
     # Not in "cannot help but think", "nothing but".
-    r"|(?<!help)(?<!thing)(?<!one)(?<!all)\s(?=(?:but|though|although|however|pero|aunque|mais|aber|allerdings|obwohl)\b)|(?=但是|但|不过|可是|所以|因此)"
+    r"|(?<!help)(?<!thing)(?<!one)(?<!all)\s(?=(?:but|though|although|however|pero|aunque|mais|aber|allerdings|obwohl)\b)"
+    r"|(?=但是|但|不过|可是|所以|因此)"
 )
 _UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
+_PRONOUNS = re.compile(r"(?:i|it|that|so|yo|je|j'|il|ich|es|dass|que|我)?")
 _SENTENCE_END = re.compile(r"[.!?。]")
 _FRAGMENT_WORDS = 4
 _ANNOUNCEMENT_CHARS = 80
@@ -212,7 +215,7 @@ def _is_cut(clauses: Sequence[_Clause]) -> bool:
     last = clauses[-1]
     if _SENTENCE_END.sub("", last.after) != last.after and "..." not in last.after and "…" not in last.after:
         return False
-    if last.after.endswith((",", ":", ";", "、")):
+    if last.after.endswith(":"):
         return True
     return (len(clauses) > 1 or last.n_words > 1) and last.has("dangling")
 
@@ -243,7 +246,7 @@ def _answers_behind(clause: _Clause, cue: _Cue) -> bool:
 def _is_empty(clauses: Sequence[_Clause], cues: Sequence[_Cue], place: int) -> bool:
     """Whether a clause holds nothing that could answer: courtesy, a pointer elsewhere, a condition, a reason, a torn end."""
     clause = clauses[place]
-    if clause.has("filler") or clause.has("redirect") or clause.has("cause") or clause.has("retraction"):
+    if clause.has("filler") or clause.has("redirect") or clause.has("cause") or (place and clause.has("retraction")):
         return True
     if place == len(clauses) - 1 and _is_cut(clauses):
         return True
@@ -254,8 +257,8 @@ def _is_empty(clauses: Sequence[_Clause], cues: Sequence[_Cue], place: int) -> b
 
 def _is_bare_guess(clause: _Clause) -> bool:
     """Whether it is "I think" and no more."""
-    rest = phrases("tentative").sub(" ", clause.text)
-    return rest != clause.text and not any(sign.isalnum() for sign in rest)
+    rest = phrases("contrast").sub(" ", phrases("tentative").sub(" ", clause.text).strip())
+    return rest != clause.text and _PRONOUNS.fullmatch(rest.strip()) is not None and clause.has("tentative")
 
 
 def _answers_ahead(clauses: Sequence[_Clause], cues: Sequence[_Cue], place: int) -> bool:
@@ -264,6 +267,11 @@ def _answers_ahead(clauses: Sequence[_Clause], cues: Sequence[_Cue], place: int)
     between = clauses[place + 1 : cue.place + 1]
     if any(later.has("cause") for later in between) or any(c.has("ends in cause") for c in clauses[place : cue.place]):
         return False
+    if clause.has("setting") and clause.after in {",", "、"} and not between[0].has("contrast") and cue.name != "doubts":
+        return False
+    if cue.name == "no such thing" and clause.n_words == 1:
+        # "No, unicorns do not exist."
+        return True
     if cue.name in {"asks back", "no such thing"}:
         return clause.has("tentative")
     if cue.name == "misses information" and re.match(r"the (?:text|passage|letter|article|context|report|story|document)\b", clause.text):
