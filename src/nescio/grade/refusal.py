@@ -28,6 +28,7 @@ _BREAK = re.compile(
     r"|(?=但是|但|不过|可是|所以|因此)"
 )
 _UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
+_ASKING_WITHOUT_A_QUESTION = re.compile(r"please|need|dep[eé]nd|请|取决|によ|kommt|お願い")
 _PRONOUNS = re.compile(r"(?:i|it|that|so|yo|je|j'|il|ich|es|dass|que|我)?")
 _SENTENCE_END = re.compile(r"[.!?。]")
 _FRAGMENT_WORDS = 4
@@ -138,7 +139,7 @@ def _find_cue(clauses: Sequence[_Clause], place: int) -> _Cue | None:
         match = phrases(name).search(clause.text)
         if match is None or _is_told_or_denied(clauses, place, match):
             continue
-        if name == "asks back" and clause.after[:1] != "?" and not re.search(r"please|need|depend|请|によ|kommt|お願い", clause.text):
+        if name == "asks back" and not _ends_as_question(clauses, clause) and not _ASKING_WITHOUT_A_QUESTION.search(clause.text):
             continue
         return _Cue(name, place, match.group().strip(), match.end())
     return None
@@ -147,7 +148,7 @@ def _find_cue(clauses: Sequence[_Clause], place: int) -> _Cue | None:
 def _is_told_or_denied(clauses: Sequence[_Clause], place: int, match: re.Match[str]) -> bool:
     """Whether the phrase is somebody else's ("he said that ...") or denied ("it is not that I don't know")."""
     text = clauses[place].text
-    before, behind = text[: match.start()] + " ", text[match.end() :]
+    before, behind = text[: match.start()].rstrip() + " ", text[match.end() :]
     if phrases("denied").search(text) or phrases("denied after").search(behind):
         return True
     return phrases("reported before").search(before) is not None or phrases("reported after").search(behind) is not None
@@ -188,7 +189,10 @@ def _judge_refusal(clauses: Sequence[_Clause], cues: Sequence[_Cue]) -> Refusal:
 
 
 def _judge_without_cue(clauses: Sequence[_Clause]) -> Refusal:
-    said = [clause for clause in clauses if not clause.has("filler")]
+    # What only opens a sentence ("According to the text, ...") says nothing where the rest breaks off.
+    opens = [clause.after == "," and (clause.has("subordinate") or clause.has("setting")) for clause in clauses]
+    opens[-1] = False
+    said = [clause for clause, opening in zip(clauses, opens, strict=True) if not opening and not clause.has("filler")]
     if _is_cut(clauses) and said and said[-1] is clauses[-1]:
         said = said[:-1]
     if clauses[-1].after.endswith(":"):
