@@ -109,7 +109,8 @@ def detect_refusal(reply: str, *, aliases: Sequence[str] = ()) -> Refusal:
 def _fold(reply: str) -> str:
     text = " ".join(reply.split())
     if len(text) > _HEAD_CHARS + _TAIL_CHARS:
-        text = f"{text[:_HEAD_CHARS]} … {text[-_TAIL_CHARS:]}"
+        # Without the words that the cuts tear.
+        text = re.sub(r" \S{0,40}$", "", text[:_HEAD_CHARS]) + " … " + re.sub(r"^\S{0,40} ", "", text[-_TAIL_CHARS:])
     text = unicodedata.normalize("NFKC", text.translate(_APOSTROPHES).replace("…", " … ")).casefold()
     return " ".join(text.split())
 
@@ -124,7 +125,7 @@ def _drop_quotations(text: str) -> str:
 
 
 def _split(text: str) -> list[_Clause]:
-    breaks = [match for match in _BREAK.finditer(text)]
+    breaks = list(_BREAK.finditer(text))
     starts = [0, *(match.end() for match in breaks)]
     ends = [*(match.start() for match in breaks), len(text)]
     signs = ["", *(match.group().strip() or "," for match in breaks), ""]
@@ -242,9 +243,10 @@ def _answers_behind(clause: _Clause, cue: _Cue) -> bool:
     """Whether a guess follows in the cue's own clause: "no idea maybe Paris"."""
     rest = clause.text[cue.end :]
     guess = phrases("tentative").search(rest)
-    if guess is None or phrases("question word").search(rest) or not _UNSPACED.search(rest) and not rest[guess.end() :].strip():
+    if cue.name not in {"ignorant", "doubts"} or guess is None or len(rest.split()) > 2 * _FRAGMENT_WORDS:
         return False
-    return cue.name in {"ignorant", "doubts"} and not phrases("dangling").search(rest) and len(rest.split()) <= 2 * _FRAGMENT_WORDS
+    said = _UNSPACED.search(rest) or rest[guess.end() :].strip()
+    return bool(said) and not phrases("question word").search(rest) and not phrases("dangling").search(rest)
 
 
 def _is_empty(clauses: Sequence[_Clause], cues: Sequence[_Cue], place: int) -> bool:
@@ -278,8 +280,6 @@ def _answers_ahead(clauses: Sequence[_Clause], cues: Sequence[_Cue], place: int)
         return True
     if cue.name in {"asks back", "no such thing"}:
         return clause.has("tentative")
-    if cue.name == "misses information" and re.match(r"the (?:text|passage|letter|article|context|report|story|document)\b", clause.text):
-        return False
     return True
 
 
@@ -287,21 +287,22 @@ def _answers_after(clauses: Sequence[_Clause], cue: _Cue, place: int) -> bool:
     """Whether a clause behind a phrase of refusal answers."""
     clause, refusing = clauses[place], clauses[cue.place]
     linked = clauses[cue.place + 1 : place + 1]
-    contrast = any(c.has("contrast") for c in linked) or refusing.has("ends in contrast")
-    new_sentence = any(_SENTENCE_END.search(c.before) or ";" in c.before for c in linked)
-    if any(c.has("cause") for c in linked) or refusing.has("ends in cause"):
+    if any(later.has("cause") for later in linked) or refusing.has("ends in cause"):
         return False
     if clause.has("tentative"):
         return cue.name != "no such thing"
-    if cue.name == "asks back":
-        return not _ends_as_question(clauses, clause)
-    if cue.name == "doubts":
-        return True
-    if cue.name == "cannot":
-        return contrast or new_sentence
-    if cue.name == "ignorant" and clause.n_words <= _FRAGMENT_WORDS and "?" in clause.after:
-        return True
-    return cue.name in {"ignorant", "misses information"} and contrast and not _has_question_object(clauses, cue)
+    contrast = any(later.has("contrast") for later in linked) or refusing.has("ends in contrast")
+    new_sentence = any(_SENTENCE_END.search(later.before) or ";" in later.before for later in linked)
+    guessed = clause.n_words <= _FRAGMENT_WORDS and "?" in clause.after
+    on_the_point = contrast and not _has_question_object(clauses, cue)
+    answers: dict[Cue, bool] = {
+        "doubts": True,
+        "asks back": not _ends_as_question(clauses, clause),
+        "cannot": contrast or new_sentence,
+        "ignorant": guessed or on_the_point,
+        "misses information": on_the_point,
+    }
+    return answers.get(cue.name, False)
 
 
 def _has_question_object(clauses: Sequence[_Clause], cue: _Cue) -> bool:

@@ -24,8 +24,8 @@ CUES: tuple[Cue, ...] = get_args(Cue)
 
 Role = Literal[
     "tentative", "filler", "redirect", "retraction", "reported before", "reported after", "denied", "denied after",
-    "question word", "starts with question word", "subordinate", "setting", "contrast", "ends in contrast", "cause", "ends in cause",
-    "dangling",
+    "question word", "starts with question word", "subordinate", "setting", "contrast", "ends in contrast", "cause",
+    "ends in cause", "dangling",
 ]  # fmt: skip
 """What another phrase does in its clause: it guesses, is a courtesy, points elsewhere, takes back, and so on."""
 
