@@ -218,8 +218,11 @@ def test_a_very_long_reply_takes_no_longer_than_a_long_one(piece: str) -> None:
 
 
 def test_the_end_of_a_very_long_reply_is_read() -> None:
-    """A refusal behind a long preamble of nothing is found."""
-    assert detect_refusal("Thank you! " * 1000 + "I don't know.").state == "refused"
+    """An answer that is taken back after pages is no answer."""
+    pages = "Paris has two opera houses. " * 1000
+
+    assert detect_refusal(pages).state == "answered"
+    assert detect_refusal(pages + "Scratch that, I don't know.").state == "refused"
 
 
 def test_every_line_of_the_phrase_sheets_is_a_pattern_that_may_match() -> None:
