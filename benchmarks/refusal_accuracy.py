@@ -23,11 +23,11 @@ from typing import Any
 from scipy.stats import binomtest
 
 from nescio.data.load import load_splits
-from nescio.grade.refusal import detect_refusal
+from nescio.grade.refusal import RefusalState, detect_refusal
 from nescio.records import DECISIONS
 
 REPLIES = Path(__file__).parents[1] / "tests/grade/refusal_replies.jsonl"
-STATES = ("refused", "answered")
+STATES: tuple[RefusalState, ...] = ("refused", "answered")
 COLUMNS = ("replies", *(f"{metric} of `{state}`" for state in STATES for metric in ("precision", "recall")), "state right")
 Row = dict[str, Any]
 
