@@ -1,4 +1,4 @@
-"""`nescio data`: check a data set, look at it, hand it to another trainer."""
+"""`nescio data`: check a data set, look at it, hand it to another trainer; build one."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from nescio.cli.build import app as build_app
 from nescio.cli.questions import questions
 from nescio.data.export import DEFAULT_MODEL, Format, export_dataset
 from nescio.data.load import SHIPPED, find_folder, load_examples, load_splits
@@ -20,7 +21,8 @@ from nescio.data.validate import ValidationReport, validate_files
 from nescio.errors import ConfigError, NescioError, describe_unknown
 from nescio.records import DECISIONS, SPLITS, Decision, Example
 
-app = typer.Typer(help="Check, show and export data sets.", no_args_is_help=True)
+app = typer.Typer(help="Check, show, export and build data sets.", no_args_is_help=True)
+app.add_typer(build_app, name="build")
 
 K = TypeVar("K", bound=str)
 

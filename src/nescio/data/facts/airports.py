@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 from nescio.data.facts.cities import is_contested
 from nescio.data.facts.fact import LANGUAGES, Fact, collect_aliases, fold, mentions, sample
-from nescio.data.facts.geography import City, country_aliases, find_city, load_countries
+from nescio.data.facts.geography import City, country_aliases, find_city, load_cities, load_countries
 from nescio.data.facts.packages import load_package
 
 _COUNTRY_ASKED = {"en": 1200, "zh": 250, "es": 250, "fr": 250, "de": 250, "ja": 250}
 _CITY_ASKED = 900
+_NAMES_ASKED = 900
 # Closed since, though their codes are still listed.
 _CLOSED = {"ISL", "SXF", "THF", "TXL"}
 
@@ -22,7 +24,9 @@ def list_airport_facts() -> Iterator[Fact]:
     served = dict(_airports())
     named = Counter(fold(row["name"]) for row in load_package("airportsdata").load("IATA").values())
     asked = {language: sample(served, number, f"airport {language}") for language, number in _COUNTRY_ASKED.items()}
-    cities = sample(served, _CITY_ASKED, "airport city")
+    cities = sample((code for code in served if not _is_overshadowed(served[code][1])), _CITY_ASKED, "airport city")
+    telling = (code for code, (row, city) in served.items() if named[fold(row["name"])] == 1 and _is_telling(row, city))
+    names = sample(telling, _NAMES_ASKED, "airport name")
     for code in sorted(served):
         row, city = served[code]
         entity, kin = f"airport:{code}", (city.key,)
@@ -32,7 +36,7 @@ def list_airport_facts() -> Iterator[Fact]:
                 yield Fact("airport_country", language, entity, city.population, code, answers, kin=kin)
         if code in cities:
             yield Fact("airport_city", "en", entity, city.population, code, collect_aliases(row["city"], city.name), kin=kin)
-        if named[fold(row["name"])] == 1 and row["name"].endswith("Airport") and _is_telling(row, city):
+        if code in names:
             yield Fact("airport_code", "en", entity, city.population, row["name"], (code,), names="airport", kin=kin)
 
 
@@ -52,11 +56,33 @@ def _distance(row: dict[str, Any], city: City) -> float:
 
 
 def _is_civil(row: dict[str, Any]) -> bool:
-    odd = ("air base", "air force", "naval", "heliport", "railway", "station", "seaplane", "army", "military", "airfield", "bus ")
-    return bool(row["icao"]) and not any(word in row["name"].casefold() for word in odd) and "airport" in row["name"].casefold()
+    name = row["name"].casefold()
+    odd = " base|air force| afb|naval|heliport|railway|station|seaplane|army|military|airfield|airpark|construction|closed|(|/"
+    if (
+        len(row["icao"]) != 4
+        or not row["icao"].isalpha()
+        or "airport" not in name
+        or any(word in name for word in odd.split("|"))
+    ):
+        return False
+    # In the United States the list takes some codes of small fields from the FAA, which are no IATA codes.
+    return row["country"] != "US" or "international" in name or "regional" in name
 
 
 def _is_telling(row: dict[str, Any], city: City) -> bool:
     """Whether the name names the place, so that it stands for one airport of the world."""
-    return mentions(row["name"], city.name) or "International" in row["name"]
+    return (
+        row["name"].endswith("Airport")
+        and mentions(row["name"], city.name)
+        and ("International" in row["name"] or city.population >= 100_000)
+    )
 
+
+@functools.cache
+def _is_overshadowed(city: City) -> bool:
+    """Whether a much larger city is so near that a traveller would name that one."""
+    large = max(300_000, 2 * city.population)
+    return any(
+        other.population >= large and abs(other.latitude - city.latitude) < 1 and abs(other.longitude - city.longitude) < 1
+        for other in load_cities()
+    )

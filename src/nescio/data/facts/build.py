@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 
 from nescio.data.facts.airports import list_airport_facts
 from nescio.data.facts.cities import list_city_facts
@@ -12,7 +13,7 @@ from nescio.data.facts.currencies import list_currency_facts
 from nescio.data.facts.dates import list_date_facts
 from nescio.data.facts.dialling import list_dialling_facts
 from nescio.data.facts.elements import list_element_facts
-from nescio.data.facts.fact import LANGUAGES, Fact, draw, fold, mentions, parts_of, words_of
+from nescio.data.facts.fact import LANGUAGES, Fact, code_set, draw, fold, mentions, parts_of, words_of
 from nescio.data.facts.grammar import inflect
 from nescio.data.facts.groups import group_entities, split_of_group
 from nescio.data.facts.invent import Inventor
@@ -32,13 +33,27 @@ _SOURCES: tuple[Callable[[], Iterator[Fact]], ...] = (
 )  # fmt: skip
 TWIN_SHARE = 0.1
 """Share of the entities that get an invented twin."""
-# A code that is also an everyday word would be found in nearly every reply.
-_EVERYDAY = set(
-    "a ai al am an and are as at au be by co da das de dem den der des di die do du e eh el en er es est et fin go gu ha he her hi "
-    "him his i ii il in ir is ist it ja je la las le les lo los lo ma me mi mit my ne ni no nor not o og oh ok on or os ou par per "
-    "por pour qu que qui sa se si so su sur ta te than the to tu tun um un und us van vi von wo y yo zu can man mar may her min per "
-    "son sur tan ten pan".split()
-)
+# A code that is also an everyday word of the language would be found in nearly every reply.
+_STOP_WORDS = {
+    "en": code_set(
+        "a am an and are as at be by can do for go he her hi his i if in is it man may me men my no nor not of oh "
+        "ok on or our per she so the to up us was we you"
+    ),
+    "es": code_set(
+        "a al ante con da de del e el en era es esa ese la las le les lo los me mi ni no o os para per por que se "
+        "si sin son su te tu u un una va ve y ya"
+    ),
+    "fr": code_set(
+        "a ai au aux ce ces ci car de des du elle en es est et eu il ils je la le les lui ma me mes mon ne ni nos "
+        "on or ou par pas pour qu que qui sa se ses si son sur ta te tes ton tu un une va vu y"
+    ),
+    "de": code_set(
+        "ab aber am an auf aus bei bin bis da das dem den der des die du ein er es hat ich ihr im in ins ist ja "
+        "man mit nach nie nun nur ob oder sie so um und uns vom von vor war was wer wie wir zu zum zur"
+    ),
+    "zh": frozenset(),
+    "ja": frozenset(),
+}
 
 
 def build_facts(*, languages: Sequence[str] = LANGUAGES, limit: int | None = None) -> list[Question]:
@@ -66,9 +81,10 @@ def build_facts(*, languages: Sequence[str] = LANGUAGES, limit: int | None = Non
     facts = list(_sift([fact for source in _SOURCES for fact in source()]))
     groups = group_entities(facts)
     obscurity = rank_obscurity(facts)
-    questions = [_ask(fact, groups[fact.entity], obscurity[fact.entity]) for fact in facts]
-    questions += list(_invent_twins(facts, groups))
-    questions = [question for question in questions if question is not None and question.language in set(languages)]
+    asked = {fact: _ask(fact, groups[fact.entity], obscurity[fact.entity]) for fact in facts}
+    facts = [fact for fact in facts if asked[fact] is not None]
+    wanted = set(languages)
+    questions = [q for q in chain(asked.values(), _invent_twins(facts, groups)) if q is not None and q.language in wanted]
     order = {relation: i for i, relation in enumerate(RELATIONS)}
     questions.sort(key=lambda q: (order[q.relation], LANGUAGES.index(q.language), q.id))
     if limit is not None:
@@ -93,8 +109,8 @@ def _sift(facts: Sequence[Fact]) -> Iterator[Fact]:
         within = longer[fact.relation, fact.language]
         if not fact.answers or len(asked[key]) > 1 or key in seen or fact.answers[0] in within:
             continue
-        answers = tuple(answer for answer in fact.answers if answer not in within and not _is_everyday(answer))
-        if _is_everyday(fact.answers[0]):
+        answers = tuple(answer for answer in fact.answers if answer not in within and not _is_everyday(answer, fact.language))
+        if _is_everyday(fact.answers[0], fact.language):
             continue
         seen.add(key)
         yield fact._replace(answers=answers)
@@ -104,9 +120,9 @@ def _wording_key(fact: Fact) -> tuple[str, ...]:
     return (fact.relation, fact.language, fact.name.casefold(), *(word for _, word in fact.details))
 
 
-def _is_everyday(answer: str) -> bool:
+def _is_everyday(answer: str, language: str) -> bool:
     words = words_of(answer)
-    return len(words) == 1 and words[0] in _EVERYDAY
+    return len(words) == 1 and words[0] in _STOP_WORDS[language]
 
 
 def _find_longer_answers(facts: Sequence[Fact]) -> dict[tuple[str, str], set[str]]:
@@ -169,7 +185,12 @@ def _ask(fact: Fact, group: str, obscurity: float | None, *, twin_name: str | No
         phrasing=f"{fact.relation}-{fact.language}-{position}",
         obscurity=obscurity,
         source="facts",
-        metadata={"split": split, "entity": f"{fact.entity}:invented" if twin_name else fact.entity, "invented": bool(twin_name)},
+        metadata={
+            "split": split,
+            "entity": f"{fact.entity}:invented" if twin_name else fact.entity,
+            "name": (twin_name or fact.name) if fact.names else None,
+            "invented": bool(twin_name),
+        },
     )
 
 
@@ -190,10 +211,4 @@ def _invent_twins(facts: Sequence[Fact], groups: dict[str, str]) -> Iterator[Que
         if fact.entity in chosen and fact.names:
             name = inventor.invent(fact.entity, fact.names, fact.language)
             if name:
-                yield _ask(fact, groups[fact.entity], None, twin_name=_capitalise(name, fact))
-
-
-def _capitalise(name: str, fact: Fact) -> str:
-    """Proper names begin with a capital; elements do not, nor do languages in French and Spanish."""
-    lower = fact.names == "element" or (fact.names == "language" and fact.language in {"es", "fr"}) or fact.names == "currency"
-    return name if lower else name[:1].upper() + name[1:]
+                yield _ask(fact, groups[fact.entity], None, twin_name=name)

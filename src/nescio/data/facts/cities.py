@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import Any
 
-from nescio.data.facts.fact import LANGUAGES, Fact, collect_aliases, fold, sample
+from nescio.data.facts.fact import LANGUAGES, Fact, code_set, collect_aliases, fold, sample, words_of
 from nescio.data.facts.geography import (
     City,
     cities_by_name,
@@ -31,11 +31,17 @@ _CONTESTED |= {("IN", "12"), ("IN", "30"), ("IN", "41"), ("PK", "06"), ("PK", "0
 _CONTESTED_ZONES = {"Asia/Hebron", "Asia/Gaza", "Asia/Jerusalem", "Europe/Simferopol", "Asia/Famagusta", "Africa/El_Aaiun"}
 _CONTESTED_NAMES = {
     fold(name)
-    for name in "Hargeisa Berbera Burao Borama Erigavo Tiraspol Bender Tighina Ribnita Stepanakert Xankandi Khankendi Susa Shusha "
-    "Sukhumi Tskhinvali Majdal Sevastopol Dubasari".split()
+    for name in code_set(
+        "Hargeisa Berbera Burao Borama Erigavo Tiraspol Bender Tighina Ribnita Stepanakert Xankandi Khankendi Susa Shusha "
+        "Sukhumi Tskhinvali Majdal Sevastopol Dubasari"
+    )
 }
 # Time zones that changed of late, so that a snapshot may be out of date.
-_ZONES_IN_FLUX = set("KZ MX RU GL CN UA EH".split())
+_ZONES_IN_FLUX = code_set("KZ MX RU GL CN UA EH")
+
+
+# Zones that are called after a region, whose capital has a longer name.
+_REGIONS = {"larioja", "catamarca", "sanjuan", "sanluis", "jujuy"}
 
 
 def list_city_facts() -> Iterator[Fact]:
@@ -67,7 +73,7 @@ def _askable() -> tuple[City, ...]:
     """Cities whose name names one country, the largest first; of several in one country only the largest."""
     best: dict[str, City] = {}
     for city in sorted(load_cities(), key=lambda city: (-city.population, city.id)):
-        if city.population > 0 and not is_contested(city) and is_only_one(city) and len(city.name) > 2 and "(" not in city.name:
+        if city.population > 0 and not is_contested(city) and is_only_one(city) and len(city.name) > 2 and _is_telling(city.name):
             best.setdefault(fold(city.name), city)
     return tuple(best.values())
 
@@ -87,13 +93,21 @@ def _countries() -> Iterator[Fact]:
             yield Fact("city_timezone", "en", city.key, city.population, city.name, zone, names="city")
 
 
+def _is_telling(name: str) -> bool:
+    """Whether a name is a town's, not a numbered or bracketed part of one."""
+    return not any(char.isdigit() or char in "(./" for char in name) and not name.startswith(("City of ", "Zone ", "Sector "))
+
+
 def _same_word(city: str, country: str) -> bool:
     return fold(country) in fold(city)
 
 
 def _zone_of(city: City) -> tuple[str, ...]:
     """The IANA name, where it is not simply the city's own, with the names that it had before."""
-    if city.country in _ZONES_IN_FLUX or fold(city.timezone.rsplit("/", 1)[-1]) == fold(city.name):
+    namesakes = {other.timezone for other in cities_by_name()[fold(city.name)]}
+    if load_package("babel.core").get_global("zone_territories").get(city.timezone) != city.country:
+        return ()  # a zone that the country shares with the neighbour whom it is called after
+    if len(namesakes) > 1 or city.country in _ZONES_IN_FLUX or fold(city.timezone.rsplit("/", 1)[-1]) == fold(city.name):
         return ()
     aliases = load_package("babel.core").get_global("zone_aliases")
     modern = aliases.get(city.timezone, city.timezone)
@@ -108,9 +122,9 @@ def _exemplars() -> Iterator[Fact]:
     """In the other languages only the cities that CLDR names."""
     named: defaultdict[str, dict[str, City]] = defaultdict(dict)
     for language in LANGUAGES[1:]:
-        for folded, name in sorted(exemplar_names(language).items()):
-            city = next(iter(cities_by_name().get(folded, ())), None)
-            if city is None or city.population < 15000 or is_contested(city) or not is_only_one(city):
+        for (folded, country), name in sorted(exemplar_names(language).items()):
+            city = find_city(folded, country)
+            if city is None or city.population < 15000 or is_contested(city) or not is_only_one(city) or folded in _REGIONS:
                 continue
             if not _same_word(name, country_name(city.country, language)):
                 named[language][name] = city
@@ -159,7 +173,7 @@ def _subdivisions() -> Iterator[Fact]:
             continue
         country = load_countries()[record.country_code]
         measure = country.population / sizes[record.country_code, record.parent_code is None]
-        entity, kind = f"subdivision:{record.code}", record.type.lower()
+        entity, kind = f"subdivision:{record.code}", _KINDS_IN_USE.get(country.code, record.type.lower())
         details = (("kind", kind), ("a_kind", f"{'an' if kind[0] in 'aeio' else 'a'} {kind}"))
         twin = find_city(record.name, record.country_code)
         kin = (twin.key,) if twin else ()
@@ -174,12 +188,24 @@ def _subdivisions() -> Iterator[Fact]:
 
 
 # Countries that redrew their map of late, and claims that another state does not share.
-_REDRAWN = set("BF CI CL CM CU DZ EE FJ GR IL IS KZ LV MA MD MW NO NP NR NZ PH PK RU SO SS SY TD UA UZ YE".split())
+_REDRAWN = code_set("BF BI CI CL CM CN CU DZ EE ET FJ GR IL IS KZ LV MA MD MW NO NP NR NZ PH PK RU SO SS SY TD UA UZ VN YE")
+
+# Where the term of the standard is not the one that English has for the subdivision.
+_KINDS_IN_USE = {"HR": "county", "PL": "voivodeship", "RO": "county"}
+# Names that tell no place from another.
+_GENERIC = code_set(
+    "norte nord north northern sul sud sur south southern este est east eastern leste oeste ouest west western "
+    "centre center central centro capital littoral coast coastal upper lower metropolitan distrito district federal "
+    "island islands oriental occidental northeast northwest southeast southwest northeastern northwestern "
+    "southeastern southwestern north-east plateaux savanes maritime atlantique montagnes midlands highlands lagos "
+    "rivers river delta lacs hautsbassins"
+)
 
 
 def _is_plain(record: Any) -> bool:
     """One name, at the first level, of a kind that a reader understands."""
     odd = any(char in record.name for char in "(),/[]0123456789–") or " and " in record.name or len(record.name) < 4
+    odd = odd or all(word in _GENERIC for word in words_of(record.name))
     plain = record.type.lower() in {
         "province", "state", "region", "department", "county", "district", "canton", "governorate", "parish", "prefecture",
         "municipality", "oblast", "voivodship", "emirate", "division",

@@ -6,8 +6,8 @@ import datetime
 from collections import Counter
 from collections.abc import Iterator
 
-from nescio.data.facts.currencies import currency_aliases
-from nescio.data.facts.fact import LANGUAGES, Fact, collect_aliases, fold
+from nescio.data.facts.currencies import currency_aliases, own_units
+from nescio.data.facts.fact import LANGUAGES, Fact, code_set, collect_aliases, fold
 from nescio.data.facts.geography import (
     City,
     Country,
@@ -22,7 +22,9 @@ from nescio.data.facts.languages import language_aliases
 from nescio.data.facts.packages import load_package
 
 # No one answer: several capitals, seat of government elsewhere, disputed, moving or moved of late, none at all.
-_NO_SINGLE_CAPITAL = set("BI BO GQ ID IL LK NR PW SZ VA YE ZA".split())
+_NO_SINGLE_CAPITAL = code_set("BI BO GQ ID IL LK NR PW SZ VA YE ZA")
+# Where the name of the country gives the answer away.
+_NO_SINGLE_CAPITAL |= code_set("DJ LU MC SG SM")
 _CAPITALS = {"KZ": "Astana", "MM": "Naypyidaw", "US": "Washington, D.C.", "TD": "N'Djamena", "ST": "São Tomé", "BR": "Brasília"}
 _CAPITAL_ALIASES = {
     "US": ("Washington", "Washington DC"),
@@ -57,11 +59,13 @@ _CAPITAL_ALIASES = {
     "PA": ("Panama", "Panamá", "Ciudad de Panamá"),
 }
 # Money that changed of late, or of which several kinds are in use by law.
-_NO_SINGLE_CURRENCY = set("BG BT CU HT LB LS MR NA PA PS SL SV SZ TL VE ZW".split())
+_NO_SINGLE_CURRENCY = code_set("BG BT CU HT LB LS MR NA PA PS SL SV SZ TL VE ZW")
+# Their francs are called CFA franc in everyday speech, whichever of the two it is.
+_NO_SINGLE_CURRENCY |= code_set("BF BJ CF CG CI CM GA GQ GW ML NE SN TD TG")
 # On two continents, or counted to one or the other.
-_NO_SINGLE_CONTINENT = set("AM AU AZ CY EG GE ID KZ PA PG RU TL TR YE".split())
+_NO_SINGLE_CONTINENT = code_set("AM AU AZ CY EG GE ID KZ PA PG RU TL TR YE")
 # The law changed of late, is silent, or names languages that CLDR leaves out.
-_NO_SINGLE_LANGUAGE = set("AE AR BF BN CL CN CO CV DO EG ET FM GE GH GW IL IQ ME ML MV MY NE NO PE SG UG UY VE ZA".split())
+_NO_SINGLE_LANGUAGE = code_set("AE AR BF BN CL CN CO CV DO EG ET FM GE GH GW IL IQ ME ML MV MY NE NO PE SG UG UY VE ZA")
 _CONTINENTS = {"AF": "002", "AS": "142", "EU": "150", "NA": "003", "SA": "005", "OC": "009"}
 _CONTINENT_ALIASES = {
     ("NA", "zh"): ("北美",),
@@ -93,7 +97,7 @@ def _state(country: Country, relation: str, language: str, *answers: str | None,
     return Fact(relation, language, country.key, country.population, name, answered, names="country", kin=kin)
 
 
-def _from(country: Country, relation: str, language: str, name: str, names: str = "", kin: tuple[str, ...] = ()) -> Fact:
+def _from(country: Country, relation: str, language: str, name: str, *, names: str = "", kin: tuple[str, ...] = ()) -> Fact:
     """A fact whose answer is the country."""
     answers = country_aliases(country.code, language)
     return Fact(relation, language, country.key, country.population, name, answers, names=names, kin=kin)
@@ -104,8 +108,8 @@ def _capitals(country: Country, language: str) -> Iterator[Fact]:
         return
     english = _CAPITALS.get(country.code, country.data["capital"])
     place = find_capital(country)
-    local = english if language == "en" else exemplar_names(language).get(fold(country.data["capital"]))
-    if not local or (language != "en" and fold(country.data["capital"]) == "victoria"):  # the zone of that name is Australian
+    local = english if language == "en" else exemplar_names(language).get((fold(country.data["capital"]), country.code))
+    if not local:
         return
     aliases = _CAPITAL_ALIASES.get(country.code, ()) if language in {"en", "es", "fr", "de"} else ()
     kin = (place.key,) if place else ()
@@ -125,7 +129,7 @@ def _currencies(country: Country, language: str) -> Iterator[Fact]:
     tender = load_package("babel.numbers").get_territory_currencies(country.code, datetime.date(2025, 12, 31))
     names = currency_aliases(tender[0], language) if len(tender) == 1 else ()
     if names:
-        yield _state(country, "currency", language, *names, tender[0])
+        yield _state(country, "currency", language, *names, *own_units(tender[0], language), tender[0])
 
 
 def _calling_codes(country: Country, language: str) -> Iterator[Fact]:
@@ -142,13 +146,15 @@ def _calling_codes(country: Country, language: str) -> Iterator[Fact]:
 
 def _codes(country: Country, language: str) -> Iterator[Fact]:
     yield _state(country, "country_alpha2", language, country.code)
-    yield _from(country, "alpha2_of", language, country.code)
+    if country.code != "US":  # the code is what English calls the country
+        yield _from(country, "alpha2_of", language, country.code)
     if language == "en":
         alpha3, number = country.data["iso3"], f"{country.data['isonumeric']:03}"
         yield _state(country, "country_alpha3", language, alpha3)
         yield _from(country, "alpha3_of", language, alpha3)
         yield _state(country, "country_numeric", language, number)
-        yield _from(country, "domain_of", language, country.data["tld"])
+        if country.code != "US":
+            yield _from(country, "domain_of", language, country.data["tld"])
 
 
 def _continents(country: Country, language: str) -> Iterator[Fact]:

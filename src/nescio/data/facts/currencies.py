@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import datetime
+import functools
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 
-from nescio.data.facts.fact import LANGUAGES, Fact, clean, collect_aliases
+from nescio.data.facts.fact import LANGUAGES, Fact, clean, code_set, collect_aliases
 from nescio.data.facts.geography import load_countries, load_locale
 from nescio.data.facts.packages import load_package
 
 # Units of account, metals and testing codes, and codes that replaced another of late.
-_NO_MONEY = set("BOV CHE CHW CLF COU MXV USN UYI UYW XAD XAG XAU XBA XBB XBC XBD XDR XPD XPT XSU XTS XUA XXX ZWL ZWG SLL SLE".split())
-_NO_MONEY |= set("ANG BGN CUC HRK VED VES XCG MRU STN BYN CNH".split())
+_NO_MONEY = code_set(
+    "BOV CHE CHW CLF COU MXV USN UYI UYW XAD XAG XAU XBA XBB XBC XBD XDR XPD XPT XSU XTS XUA XXX ZWL ZWG SLL SLE"
+)
+_NO_MONEY |= code_set("ANG BGN CUC HRK VED VES XCG MRU STN BYN CNH")
 _ALSO = {
     ("CNY", "en"): ("renminbi", "yuan", "Chinese yuan renminbi"),
     ("CNY", "zh"): ("人民币", "元"),
@@ -27,7 +31,9 @@ _ALSO = {
     ("JPY", "en"): ("yen",),
     ("USD", "en"): ("United States dollar", "American dollar", "U.S. dollar"),
     ("USD", "ja"): ("アメリカドル", "ドル"),
-    ("KRW", "en"): ("won",),
+    ("GYD", "en"): ("Guyanese dollar",),
+    ("KGS", "en"): ("Kyrgyz som", "Kyrgyzstani som"),
+    ("BAM", "en"): ("convertible mark",),
     ("CHF", "de"): ("Franken",),
 }
 
@@ -38,7 +44,12 @@ def currency_name(code: str, language: str) -> str:
     if language == "en":
         words = name.split()
         # CLDR capitalises units as in a list; "Swiss franc", "US dollar", "euro".
-        name = " ".join([*words[:-1], words[-1].lower()])
+        name = (
+            " ".join([*words[:-1], words[-1].lower()])
+            .replace("Israeli New", "Israeli new")
+            .replace("Convertible ", "convertible ")
+            .replace(" & ", " and ")
+        )
     return name.replace(" ", "・" if _is_kana(name) else " ") if language == "ja" else name
 
 
@@ -48,13 +59,44 @@ def _is_kana(name: str) -> bool:
 
 def currency_aliases(code: str, language: str) -> tuple[str, ...]:
     """What a currency may be called in a language, the usual name first; empty where CLDR does not name it."""
-    if code not in load_locale(language).currencies:
+    if not clean(load_locale(language).currencies.get(code)):
         return ()
     name = currency_name(code, language)
-    joined = (name.replace("・", ""),) if language == "ja" else ()
+    joined: tuple[str, ...] = (name.replace("・", ""),) if language == "ja" else ()
     if language in {"en", "es", "fr"} and name[-1] not in "sn" and (language == "en" or " " not in name):
         joined = (name + "s",)
-    return collect_aliases(name, *joined, *_ALSO.get((code, language), ()))
+    if language == "en":
+        official = load_package("pycountry").currencies.get(alpha_3=code)
+        joined += tuple(called for called in [getattr(official, "name", "")] if " " in called and "(" not in called)
+        joined += tuple(called.replace("ruble", "rouble") for called in [name] if "ruble" in called)
+    return collect_aliases(name, *joined, *_inflect(name, language), *_ALSO.get((code, language), ()))
+
+
+def _inflect(name: str, language: str) -> list[str]:
+    """German adjectives with other endings: "der Polnische Złoty", "den Polnischen Złoty"."""
+    adjective, _, unit = name.partition(" ")
+    stem = re.fullmatch(r"(.+(?:isch|en|an|ugies))(?:er|e|es)", adjective) if language == "de" and unit else None
+    return [f"{stem[1]}{ending} {unit}" for ending in ("e", "er", "es", "en")] if stem else []
+
+
+def own_units(code: str, language: str) -> tuple[str, ...]:
+    """The unit alone, where no other money is called so: "forint", but not "peso"."""
+    units = _units(language)
+    unit = units.get(code, "")
+    return collect_aliases(unit) if unit and list(units.values()).count(unit) == 1 else ()
+
+
+@functools.cache
+def _units(language: str) -> dict[str, str]:
+    """The unit of each currency by its code; empty in Chinese, which joins it to the country's name."""
+    records = sorted(record.alpha_3 for record in load_package("pycountry").currencies)
+    names = {code: currency_aliases(code, language) for code in records if language != "zh"}
+    first = language in {"es", "fr"}
+    return {
+        code: re.split("[ ・-]", called[0])[0 if first else -1]
+        for code, called in names.items()
+        if called and len(re.split("[ ・-]", called[0])) > 1
+    }
 
 
 def list_currency_facts() -> Iterator[Fact]:

@@ -8,7 +8,7 @@ import warnings
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 
-from nescio.data.facts.fact import LANGUAGES, Fact
+from nescio.data.facts.fact import LANGUAGES, Fact, code_set
 from nescio.data.facts.geography import country_name, load_countries, load_locale
 from nescio.data.facts.packages import load_package
 
@@ -22,7 +22,17 @@ _HOLIDAY = re.compile(
     r"Statehood|Reconciliation|Emancipation|Memorial|Freedom|Culture|Foundation|Restoration|Throne|Waitangi|Reformation) Day"
 )
 # Governments that changed their calendar of late.
-_IN_FLUX = set("AF BD BF BY GA IL KP KZ ML NE NR SO SS SY TH YE".split())
+_IN_FLUX = code_set("AF BD BF BY GA IL KP KZ ML NE NR SO SS SY TH YE")
+
+# Days that the law shifts to a neighbouring weekday, and names that fit another day as well.
+_MOVED = {
+    ("CL", "Reformation Day"),
+    ("DO", "Constitution Day"),
+    ("GT", "Army Day"),
+    ("GT", "Revolution Day"),
+    ("MG", "Republic Day"),
+    ("PL", "National Day"),
+}
 
 
 def list_date_facts() -> Iterator[Fact]:
@@ -33,7 +43,9 @@ def list_date_facts() -> Iterator[Fact]:
         for language in LANGUAGES:
             answers = write_day(easter.easter(year, easter.EASTER_WESTERN), language)
             yield Fact("easter", language, entity, measure, str(year), answers)
-        yield Fact("orthodox_easter", "en", entity, measure, str(year), write_day(easter.easter(year, easter.EASTER_ORTHODOX), "en"))
+        yield Fact(
+            "orthodox_easter", "en", entity, measure, str(year), write_day(easter.easter(year, easter.EASTER_ORTHODOX), "en")
+        )
     calendar = load_package("holidays.calendars")._ChineseLunisolar()
     for year in _LUNAR_YEARS:
         day, _ = calendar.lunar_new_year_date(year)
@@ -82,7 +94,8 @@ def _national_holidays() -> Iterator[Fact]:
             for name in names.split("; "):
                 days[name][day.month, day.day] += 1
         for name, found in sorted(days.items()):
-            if len(found) == 1 and sum(found.values()) == len(_HOLIDAY_YEARS) and _HOLIDAY.search(name) and len(name) < 45:
+            steady = len(found) == 1 and sum(found.values()) == len(_HOLIDAY_YEARS)
+            if steady and _is_plain(name) and (code, name) not in _MOVED:
                 (month, number), _ = found.most_common(1)[0]
                 details = (("holiday", name),)
                 answers = write_day(datetime.date(2024, month, number), "en")
@@ -90,3 +103,9 @@ def _national_holidays() -> Iterator[Fact]:
                 yield Fact(
                     "national_holiday", "en", country.key, country.population, shown, answers, names="country", details=details
                 )
+
+
+def _is_plain(name: str) -> bool:
+    """Whether a holiday's name is short, tells of the country's history and does not tell the date."""
+    telling = _HOLIDAY.search(name) and not name.endswith("Holiday") and "(" not in name
+    return bool(telling) and len(name) < 45 and not any(char.isdigit() for char in name)

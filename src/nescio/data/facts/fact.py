@@ -16,6 +16,24 @@ _UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 _WORD = re.compile(r"\w+")
 _BRACKETS = re.compile(r"\s*[(（][^)）]*[)）]")
 
+# Letters that are no letter with a mark, though they are often written so.
+_NO_MARK = str.maketrans(
+    {
+        "ł": "l",
+        "Ł": "L",
+        "ø": "o",
+        "Ø": "O",
+        "đ": "d",
+        "Đ": "D",
+        "ı": "i",
+        "ß": "ss",
+        "æ": "ae",
+        "œ": "oe",
+        "ʻ": "'",
+        "ʼ": "'",
+    }
+)
+
 
 class Fact(NamedTuple):
     """What a relation says about an entity; with a wording it becomes a question."""
@@ -38,6 +56,11 @@ class Fact(NamedTuple):
     """Other words of the question by slot, such as the language that is translated to."""
     kin: tuple[str, ...] = ()
     """Entities that must lie in the same split, such as the country of a capital."""
+
+
+def code_set(codes: str) -> frozenset[str]:
+    """Codes written with spaces between them."""
+    return frozenset(codes.split())
 
 
 def fold(text: str) -> str:
@@ -112,9 +135,10 @@ def collect_aliases(*names: str | None) -> tuple[str, ...]:
 
 def _drop_accents(name: str) -> str:
     """Latin letters lose their accents; in other scripts, such as kana, the marks are letters."""
-    if any(ord(char) > 0x24F and char.isalpha() for char in name):
+    latin = unicodedata.normalize("NFD", name.translate(_NO_MARK))
+    if any(ord(char) > 0x24F and char.isalpha() for char in latin):
         return name
-    plain = "".join(char for char in unicodedata.normalize("NFD", name) if not unicodedata.combining(char))
+    plain = "".join(char for char in latin if not unicodedata.combining(char))
     return plain.replace("’", "'")
 
 

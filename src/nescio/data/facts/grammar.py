@@ -29,23 +29,36 @@ _FR_PLURAL = {
     "Émirats arabes unis", "États-Unis", "Îles Marshall", "Îles Salomon",
 }  # fmt: skip
 _FR_WITHOUT = {
-    "Andorre", "Antigua-et-Barbuda", "Bahreïn", "Chypre", "Cuba", "Djibouti", "Haïti", "Israël", "Kiribati", "Madagascar", "Malte",
-    "Maurice", "Monaco", "Nauru", "Oman", "Saint-Christophe-et-Niévès", "Saint-Marin", "Saint-Vincent-et-les-Grenadines",
+    "Andorre", "Antigua-et-Barbuda", "Bahreïn", "Chypre", "Cuba", "Djibouti", "Haïti", "Israël", "Kiribati", "Madagascar",
+    "Malte", "Maurice", "Monaco", "Nauru", "Oman", "Saint-Christophe-et-Niévès", "Saint-Marin", "Saint-Vincent-et-les-Grenadines",
     "Sainte-Lucie", "Sao Tomé-et-Principe", "Singapour", "Trinité-et-Tobago", "Tuvalu",
 }  # fmt: skip
 _FR_MASCULINE = {"Belize", "Cambodge", "Mexique", "Mozambique", "Royaume-Uni", "Suriname", "Zimbabwe"}
 _FR_FEMININE = {"Sierra Leone"}
 
 _ES_ARTICLES = {
-    "Bahamas": "las", "Comoras": "las", "Emiratos Árabes Unidos": "los", "India": "la", "Islas Marshall": "las",
-    "Islas Salomón": "las", "Maldivas": "las", "Países Bajos": "los", "Reino Unido": "el", "República Centroafricana": "la",
-    "República Democrática del Congo": "la", "República del Congo": "la", "República Dominicana": "la", "Seychelles": "las",
-}  # fmt: skip
+    "Reino Unido": "el",
+    "Ciudad del Vaticano": "la",
+    "India": "la",
+    "República Centroafricana": "la",
+    "República Democrática del Congo": "la",
+    "República Dominicana": "la",
+    "República del Congo": "la",
+    "Emiratos Árabes Unidos": "los",
+    "Países Bajos": "los",
+    "Bahamas": "las",
+    "Comoras": "las",
+    "Islas Marshall": "las",
+    "Islas Salomón": "las",
+    "Maldivas": "las",
+    "Seychelles": "las",
+}
 
 _ES_PLURAL = {"Estados Unidos", "Filipinas"}
 
 _DE_FEMININE = {
-    "Demokratische Republik Kongo", "Dominikanische Republik", "Mongolei", "Republik Kongo", "Republik Moldau", "Schweiz",
+    "Demokratische Republik Kongo", "Dominikanische Republik", "Elfenbeinküste", "Mongolei", "Republik Kongo",
+    "Republik Moldau", "Schweiz",
     "Slowakei", "Türkei", "Ukraine", "Vatikanstadt", "Zentralafrikanische Republik",
 }  # fmt: skip
 _DE_MASCULINE = {"Irak", "Iran", "Jemen", "Libanon", "Sudan", "Südsudan", "Tschad"}
@@ -99,7 +112,7 @@ def _french_country(name: str) -> dict[str, str]:
     if name in _FR_WITHOUT:
         return _french(name, "")
     if name in _FR_PLURAL:
-        return _french(name, "les ")
+        return _french(name.replace("Îles", "îles"), "les ")
     if _elides(name):
         return _french(name, "l’")
     first = name.replace("-", " ").split()[0]
@@ -114,6 +127,7 @@ def _spanish_country(name: str) -> dict[str, str]:
     verbs = singular if plural else {verb: verb for verb in singular}
     if article is None:
         return verbs | {"el": name, "de": f"de {name}", "al": f"a {name}"}
+    name = name.replace("Islas ", "islas ")
     merged = article == "el"
     return verbs | {
         "el": f"{article} {name}",
@@ -124,7 +138,11 @@ def _spanish_country(name: str) -> dict[str, str]:
 
 def _german_country(name: str) -> dict[str, str]:
     plural = name in _DE_PLURAL
-    verbs = {"hat": "haben", "liegt": "liegen", "gehört": "gehören"} if plural else {"hat": "hat", "liegt": "liegt", "gehört": "gehört"}
+    verbs = (
+        {"hat": "haben", "liegt": "liegen", "gehört": "gehören"}
+        if plural
+        else {"hat": "hat", "liegt": "liegt", "gehört": "gehört"}
+    )
     if plural:
         inflected = _inflect_adjectives(name)
         dative = inflected if inflected.endswith(("n", "s")) else inflected + "n"
@@ -142,7 +160,8 @@ def _german_country(name: str) -> dict[str, str]:
             "in": "im Vereinigten Königreich",
         }
     simple = name[-1] not in "sxzß" and not any(char in name for char in " -’")
-    return verbs | {"nom": name, "akk": name, "gen": f"{name}s" if simple else f"von {name}", "in": f"in {name}"}
+    dative = name.replace(" und die ", " und den ")
+    return verbs | {"nom": name, "akk": name, "gen": f"{name}s" if simple else f"von {dative}", "in": f"in {dative}"}
 
 
 def _inflect_adjectives(name: str) -> str:

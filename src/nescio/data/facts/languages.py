@@ -7,14 +7,14 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import Any
 
-from nescio.data.facts.fact import LANGUAGES, Fact, clean, collect_aliases, draw, fold
+from nescio.data.facts.fact import LANGUAGES, Fact, clean, code_set, collect_aliases, draw, fold
 from nescio.data.facts.geography import load_countries, load_locale
 from nescio.data.facts.packages import load_package
 
 # Written in several scripts, or in another one across a border.
-_SEVERAL_SCRIPTS = set(
-    "az az bm bs chr cr dv ff ha hi-Latn iu kk kok ks ku ky mn ms ng pa sa sat sd shi sr tg tk tt tzm ug uz vai yi zh zgh "
-    "za ji sh mni sus jv su ban mad bug ace ber kab rif brx doi cjm ckb lah hnd skr bal arq ary".split()
+_SEVERAL_SCRIPTS = code_set(
+    "az az bm bs chr cr dv ff ha hi-Latn iu kk kok ks ku ky mn ms ng pa sa sat sd shi sr tg tk tt tzm ug uz vai yi zh "
+    "zgh za ji sh jv su wo so om sw li ie io vo"
 )
 _ALSO = {
     ("bn", "en"): ("Bengali",),
@@ -91,21 +91,17 @@ def _codes(code: str, record: Any, language: str, speakers: float) -> Iterator[F
         yield Fact("language_alpha2", language, entity, speakers, names[0], (code,), names="language")
         yield Fact("alpha2_language", language, entity, speakers, code, names)
     if language == "en" and record.scope == "I":
-        yield Fact("language_alpha3", language, entity, speakers, names[0], _three_letters(record), names="language")
+        yield Fact("language_alpha3", language, entity, speakers, names[0], (record.alpha_3,), names="language")
         yield Fact("alpha3_language", language, entity, speakers, record.alpha_3, names)
-
-
-def _three_letters(record: Any) -> tuple[str, ...]:
-    return (record.alpha_3,)
 
 
 def _scripts(code: str, language: str, speakers: float) -> Iterator[Fact]:
     tag = load_package("babel.core").get_global("likely_subtags").get(code, "").split("_")
     names = language_aliases(code, language)
-    if len(tag) < 2 or code in _SEVERAL_SCRIPTS or code in _written_twice() or not names or speakers < 300_000:
+    if len(code) != 2 or len(tag) < 2 or code in _SEVERAL_SCRIPTS or code in _written_twice() or not names or speakers < 100_000:
         return
-    # That most languages are written in Latin letters is nothing to ask a thousand times.
-    if tag[1] == "Latn" and draw(code, "latin") >= 0.15:
+    # That most languages are written in Latin letters is nothing to ask a hundred times.
+    if tag[1] == "Latn" and draw(code, "latin") >= 0.3:
         return
     entity = f"language:{find_language(code).alpha_3}"
     script = script_aliases(tag[1], language)

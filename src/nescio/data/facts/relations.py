@@ -54,22 +54,28 @@ RELATIONS: dict[str, Relation] = {
     "weekday": Relation("the word for a weekday in a language", (_CLDR,), _SPEAKERS),
     "month": Relation("the word for a month in a language", (_CLDR,), _SPEAKERS),
     "script_code": Relation("the ISO 15924 code of a script", (_CODES, _CLDR), "speakers of the languages written in the script"),
-    "code_script": Relation("the script that has an ISO 15924 code", (_CODES, _CLDR), "speakers of the languages written in the script"),
+    "code_script": Relation(
+        "the script that has an ISO 15924 code", (_CODES, _CLDR), "speakers of the languages written in the script"
+    ),
     "currency_code": Relation("the ISO 4217 code of a currency", (_CODES, _CLDR), _MONEY),
     "code_currency": Relation("the currency that has an ISO 4217 code", (_CODES, _CLDR), _MONEY),
     "currency_numeric": Relation("the ISO 4217 number of a currency", (_CODES, _CLDR), _MONEY),
     "city_country": Relation("the country of a city", (_GEO, _CLDR), _CITY),
     "city_timezone": Relation("the IANA time zone of a city", (_GEO, _CLDR), _CITY),
     "city_state": Relation("the US state of a city", (_GEO, _US), _CITY),
-    "subdivision_country": Relation("the country of a province, region, ...", (_CODES, _GEO), "mean population of the country's subdivisions"),
-    "subdivision_code": Relation("the ISO 3166-2 code of a province, region, ...", (_CODES, _GEO), "mean population of the country's subdivisions"),
+    "subdivision_country": Relation(
+        "the country of a province, region, ...", (_CODES, _GEO), "mean population of the country's subdivisions"
+    ),
+    "subdivision_code": Relation(
+        "the ISO 3166-2 code of a province, region, ...", (_CODES, _GEO), "mean population of the country's subdivisions"
+    ),
     "state_capital": Relation("the capital of a US state", (_US,), _STATE),
     "capital_state": Relation("the US state whose capital a city is", (_US,), _STATE),
     "statehood": Relation("the year in which a US state joined the Union", (_US,), _STATE),
     "state_abbreviation": Relation("the postal abbreviation of a US state", (_US,), _STATE),
     "abbreviation_state": Relation("the US state that has a postal abbreviation", (_US,), _STATE),
     "area_code_state": Relation("the US state of a telephone area code", (_PHONE, _US), _STATE),
-    "dialling_code": Relation("the dialling code of a town in Germany, Japan or China", (_PHONE, _GEO), _CITY),
+    "dialling_code": Relation("the dialling code of a town in Germany or China", (_PHONE, _GEO), _CITY),
     "dialling_code_of": Relation("the town that has a dialling code", (_PHONE, _GEO), _CITY),
     "airport_country": Relation("the country of an airport, by IATA code", (_AIR, _GEO), _AIRPORT),
     "airport_city": Relation("the city of an airport, by IATA code", (_AIR, _GEO), _AIRPORT),

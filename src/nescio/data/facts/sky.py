@@ -30,6 +30,7 @@ _ALSO = {
 def list_sky_facts() -> Iterator[Fact]:
     """Facts of every relation whose subject is a star or a constellation."""
     ephem = load_package("ephem")
+    first: dict[tuple[float, float], str] = {}
     for name in sorted(load_package("ephem.stars").stars):
         if name not in _MISSPELT:
             star = ephem.star(name)
@@ -37,7 +38,10 @@ def list_sky_facts() -> Iterator[Fact]:
             constellation = ephem.constellation(star)[1]
             answers = (constellation, *_ALSO.get(constellation, ()))
             # Magnitudes count down: the brightest star has the smallest.
-            yield Fact("star_constellation", "en", f"star:{name}", -float(star.mag), name, answers, names="star")
+            # Names of one and the same star, such as Hadar and Agena, must not be torn apart.
+            place = (round(float(star.ra), 3), round(float(star.dec), 3))
+            kin = (first.setdefault(place, f"star:{name}"),)
+            yield Fact("star_constellation", "en", f"star:{name}", -float(star.mag), name, answers, names="star", kin=kin)
     for (abbreviation, name), area in sorted(_measure_constellations().items()):
         if not name.startswith("Serpens"):
             entity = f"constellation:{abbreviation}"

@@ -140,10 +140,10 @@ WORDINGS: dict[str, tuple[str, ...]] = {
         "Nenne das Symbol des Elements Nummer {name} im Periodensystem.",
     ),
     "symbol_group": (
-        "In welcher Gruppe (1 bis 18) des Periodensystems steht das Element mit dem Symbol {name}?",
-        "Welche Gruppennummer von 1 bis 18 hat das Element {name}?",
-        "Das Element {name} gehört zu welcher der 18 Gruppen des Periodensystems?",
-        "Nenne die IUPAC-Gruppennummer des Elements mit dem Zeichen {name}.",
+        "In welcher Gruppe des Periodensystems steht nach IUPAC-Zählung das Element mit dem Symbol {name}?",
+        "Welche IUPAC-Gruppennummer hat das Element {name}?",
+        "In welcher Spalte des Periodensystems steht das Element {name}, gezählt wie bei der IUPAC?",
+        "Nenne die Nummer der Gruppe, zu der das Element mit dem Zeichen {name} laut IUPAC gehört.",
     ),
     "symbol_period": (
         "In welcher Periode des Periodensystems steht das Element mit dem Symbol {name}?",

@@ -307,10 +307,10 @@ WORDINGS: dict[str, tuple[str, ...]] = {
         "Give the symbol of element number {name} of the periodic table.",
     ),
     "symbol_group": (
-        "In which group of the periodic table is the element with the symbol {name}?",
-        "Which group number does the element {name} have, counting from 1 to 18?",
-        "The element {name} stands in which column, numbered 1 to 18, of the periodic table?",
-        "Give the IUPAC group number of the element written {name}.",
+        "In which numbered group of the periodic table is the element with the symbol {name}?",
+        "Which IUPAC group number does the element {name} have?",
+        "By IUPAC numbering, the element {name} stands in which column of the periodic table?",
+        "Give the number of the group, as IUPAC counts, that holds the element written {name}.",
     ),
     "symbol_period": (
         "In which period of the periodic table is the element with the symbol {name}?",
@@ -339,7 +339,7 @@ WORDINGS: dict[str, tuple[str, ...]] = {
     "easter": (
         "On what date was or will be Easter Sunday in {name}, in the Western churches?",
         "Which day and month is Western Easter Sunday in the year {name}?",
-        "By the Gregorian calendar of the Western churches, when is Easter {name}?",
+        "What is the date of Easter {name} in the Western churches?",
         "Give the date of Easter Sunday in {name} as Catholics and Protestants reckon it.",
     ),
     "orthodox_easter": (

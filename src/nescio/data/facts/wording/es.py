@@ -128,10 +128,10 @@ WORDINGS: dict[str, tuple[str, ...]] = {
         "Indica el símbolo del elemento número {name} de la tabla periódica.",
     ),
     "symbol_group": (
-        "¿En qué grupo (del 1 al 18) de la tabla periódica está el elemento con el símbolo {name}?",
-        "¿Qué número de grupo, del 1 al 18, tiene el elemento {name}?",
-        "El elemento {name} pertenece a uno de los 18 grupos de la tabla periódica. ¿A cuál?",
-        "Indica el número de grupo de la IUPAC del elemento que se escribe {name}.",
+        "¿En qué grupo de la tabla periódica, según la numeración de la IUPAC, está el elemento con el símbolo {name}?",
+        "¿Qué número de grupo de la IUPAC tiene el elemento {name}?",
+        "¿En qué columna de la tabla periódica, según la IUPAC, está el elemento {name}?",
+        "Indica el número del grupo al que pertenece, según la IUPAC, el elemento que se escribe {name}.",
     ),
     "symbol_period": (
         "¿En qué período de la tabla periódica está el elemento con el símbolo {name}?",

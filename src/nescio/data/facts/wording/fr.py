@@ -128,9 +128,9 @@ WORDINGS: dict[str, tuple[str, ...]] = {
         "Donnez le symbole de l’élément numéro {name} du tableau périodique.",
     ),
     "symbol_group": (
-        "Dans quel groupe (de 1 à 18) du tableau périodique se trouve l’élément de symbole {name} ?",
-        "Quel numéro de groupe, de 1 à 18, a l’élément {name} ?",
-        "L’élément {name} appartient auquel des 18 groupes du tableau périodique ?",
+        "Dans quel groupe du tableau périodique, selon la numérotation de l’UICPA, se trouve l’élément de symbole {name} ?",
+        "Quel est le numéro de groupe UICPA de l’élément {name} ?",
+        "Dans quelle colonne du tableau périodique se trouve l’élément {name}, d’après l’UICPA ?",
         "Donnez le numéro de groupe de l’UICPA pour l’élément noté {name}.",
     ),
     "symbol_period": (
@@ -141,13 +141,13 @@ WORDINGS: dict[str, tuple[str, ...]] = {
     ),
     "easter": (
         "À quelle date tombe le dimanche de Pâques en {name} dans les Églises d’Occident ?",
-        "Quel jour et quel mois est le dimanche de Pâques occidental de l’année {name} ?",
+        "Quels sont le jour et le mois du dimanche de Pâques occidental en {name} ?",
         "Quand tombe Pâques {name} selon le calendrier grégorien des Églises occidentales ?",
         "Donnez la date du dimanche de Pâques {name}, tel que le fêtent catholiques et protestants.",
     ),
     "lunar_new_year": (
         "À quelle date tombe le Nouvel An chinois en {name} ?",
-        "Quel jour et quel mois est le Nouvel An chinois de l’année {name} ?",
+        "Quels sont le jour et le mois du Nouvel An chinois en {name} ?",
         "Quand commence, en {name}, la nouvelle année du calendrier lunaire chinois ?",
         "Donnez la date du premier jour de la fête du Printemps chinoise en {name}.",
     ),

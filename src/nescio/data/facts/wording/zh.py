@@ -2,7 +2,12 @@
 
 WORDINGS: dict[str, tuple[str, ...]] = {
     "capital": ("{name}的首都是哪座城市？", "{name}的首都是哪里？", "哪座城市是{name}的首都？", "请说出{name}首都的名称。"),
-    "capital_of": ("{name}是哪个国家的首都？", "哪个国家的首都是{name}？", "首都为{name}的是哪个国家？", "请说出以{name}为首都的国家。"),
+    "capital_of": (
+        "{name}是哪个国家的首都？",
+        "哪个国家的首都是{name}？",
+        "首都为{name}的是哪个国家？",
+        "请说出以{name}为首都的国家。",
+    ),
     "currency": ("{name}的货币是什么？", "{name}使用什么货币？", "在{name}买东西要用哪种货币？", "请说出{name}法定货币的名称。"),
     "calling_code": (
         "{name}的国际电话区号是多少？",
@@ -59,10 +64,15 @@ WORDINGS: dict[str, tuple[str, ...]] = {
         "{name}的报纸一般用什么文字印刷？",
         "请说出书写{name}所用文字的名称。",
     ),
-    "weekday": ("“{word}”用{name}怎么说？", "{name}中表示“{word}”的词是什么？", "{name}里“{word}”叫什么？", "请把“{word}”译成{name}。"),
+    "weekday": (
+        "“{word}”用{name}怎么说？",
+        "{name}中表示“{word}”的词是什么？",
+        "{name}里“{word}”叫什么？",
+        "请把“{word}”译成{name}。",
+    ),
     "month": (
         "“{word}”这个月份用{name}怎么说？",
-        "{name}中表示“{word}”的词是什么？",
+        "{name}中表示“{word}”这个月份的词是什么？",
         "{name}里{word}叫什么？",
         "请把月份名称“{word}”译成{name}。",
     ),
@@ -78,7 +88,12 @@ WORDINGS: dict[str, tuple[str, ...]] = {
         "某汇率以{name}报价，这是哪种货币？",
         "请说出国际货币代码为{name}的货币。",
     ),
-    "city_country": ("{name}位于哪个国家？", "城市{name}属于哪个国家？", "{name}这座城市在哪个国家？", "请说出{name}所在的国家。"),
+    "city_country": (
+        "{name}位于哪个国家？",
+        "城市{name}属于哪个国家？",
+        "{name}这座城市在哪个国家？",
+        "请说出{name}所在的国家。",
+    ),
     "dialling_code": (
         "{name}的电话区号是多少？",
         "在中国国内给{name}打固定电话要加拨什么区号？",
@@ -110,10 +125,10 @@ WORDINGS: dict[str, tuple[str, ...]] = {
         "请写出元素周期表中第{name}号元素的符号。",
     ),
     "symbol_group": (
-        "元素{name}位于元素周期表的第几族（按1至18编号）？",
-        "按1至18编号，化学符号为{name}的元素属于第几族？",
-        "在周期表的18个族中，元素{name}在第几族？",
-        "请写出符号为{name}的元素的IUPAC族序号（1至18）。",
+        "按IUPAC编号，元素{name}位于元素周期表的第几族？",
+        "化学符号为{name}的元素的IUPAC族序号是多少？",
+        "元素{name}在元素周期表的第几列（IUPAC族）？",
+        "请写出符号为{name}的元素按IUPAC新编号所属的族数。",
     ),
     "symbol_period": (
         "元素{name}位于元素周期表的第几周期？",
