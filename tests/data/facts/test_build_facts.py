@@ -167,6 +167,7 @@ def test_equal_measures_share_the_mean_rank():
     assert rank_obscurity(facts) == {"k:a": 0.0, "k:b": 0.5, "k:c": 0.5, "k:d": 1.0}
 
 
+@pytest.mark.slow
 def test_the_bank_is_the_same_in_another_process(bank):
     """Another process with another hash seed writes the same bytes."""
     script = (

@@ -70,8 +70,10 @@ def fold(text: str) -> str:
         >>> fold("Saint-Étienne") == fold("saint etienne")
         True
     """
-    # Quick for the many names that have nothing to fold.
-    if not text.isascii():
+    if text.isascii():
+        if text.isalnum():  # quick for the millions of names that have nothing to fold
+            return text.casefold()
+    else:
         text = "".join(char for char in unicodedata.normalize("NFKD", text) if not unicodedata.combining(char))
     return "".join(_WORD.findall(text.casefold()))
 

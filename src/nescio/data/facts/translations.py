@@ -16,7 +16,7 @@ from nescio.data.facts.packages import load_package
 _WEEKDAYS = sorted(
     code_set(
         "af az br ca cs cy da de en es et eu fi fo fr fy ga gd gl ha haw hr hsb hu id is it kl lb lt lv mg mi ms mt no nl "
-        "pl pt rm ro se sk sl so sq sv sw tk to tr uz vi xh yo zu"
+        "pl pt rm ro sk sl so sq sv sw tk to tr uz vi xh yo zu"
     )
 )
 _MONTHS = sorted(
