@@ -48,6 +48,7 @@ _ALSO = {
     ("PH", "de"): ("Philippinen",),
     ("CF", "de"): ("Zentralafrikanischen Republik",),
     ("DO", "de"): ("Dominikanischen Republik",),
+    ("CD", "en"): ("DR Congo", "DRC"),
     ("TR", "en"): ("Turkey",),
     ("MM", "en"): ("Burma",),
     ("MM", "de"): ("Birma",),
