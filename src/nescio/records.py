@@ -145,6 +145,72 @@ class Grade(Record):
     """What the verdict rests on."""
 
 
+class Sample(Record):
+    """One answer that a model gave to one question, whatever it is worth (docs/sampling.md)."""
+
+    question_id: Text
+    """The question's id."""
+    index: Annotated[int, Field(ge=0)]
+    """0 is the greedy answer; from 1 on answers are drawn, each from a stream of chance of its own."""
+    text: str = ""
+    """What the model wrote, without the stop; of a multiple-choice question the option as it was offered (letter or text)."""
+    choice: int | None = None
+    """Index of the option taken; None where the question is open."""
+    log_probabilities: tuple[float, ...] = ()
+    """Natural logarithm of each token's probability at temperature 1, the stop included; empty where the engine tells none."""
+    option_log_likelihoods: tuple[float, ...] = ()
+    """Summed over the tokens of each option, in their order; empty where the question is open."""
+    ended: bool = True
+    """False where the answer was cut off at its length limit."""
+    failure: str | None = None
+    """Why there is no answer; None where there is one."""
+
+
+class SampleGrade(Record):
+    """What a grader concluded about one sample."""
+
+    question_id: Text
+    """The question's id."""
+    index: Annotated[int, Field(ge=0)]
+    """The sample's index."""
+    verdict: Verdict
+    """`ungraded` is counted and shown, never folded into another verdict."""
+    reason: str
+    """What the verdict rests on."""
+
+
+class Label(Record):
+    """A row to learn: what a recipe makes of a question, its samples and their grades (docs/labels.md)."""
+
+    id: Text
+    """The question's id; with `#` and the sample's index where a recipe makes several rows of a question."""
+    group: Text
+    """The question's group."""
+    question: Text
+    """What is asked."""
+    context: Text | None = None
+    """Text given along with the question: evidence, never an instruction."""
+    prompt: Text
+    """Which prompt stands before the target: a name in `nescio.models.prompt.PROMPTS`."""
+    target: Text
+    """What the model is to write, to the letter."""
+    decision: Decision | None = None
+    """The decision in the target; None where the target is free text."""
+    right: Annotated[int, Field(ge=0)] | None = None
+    """How many of the graded samples are right; None where the row does not come from samples."""
+    graded: Annotated[int, Field(ge=0)] | None = None
+    """How many drawn samples have a grade; the greedy answer is not among them."""
+    interval: tuple[Probability, Probability] | None = None
+    """Wilson interval of right / graded, 95 %."""
+    weight: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+    """Of the row in the loss."""
+
+    @property
+    def accuracy(self) -> float | None:
+        """Share of the graded samples that is right (expected accuracy, Yang et al. 2023); None where nothing was graded."""
+        return self.right / self.graded if self.right is not None and self.graded else None
+
+
 def answering_is_right(example: Example, grade: Grade) -> bool:
     """Whether answering would have been right: the event that the confidence speaks of.
 
