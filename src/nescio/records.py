@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 Decision = Literal["correct", "uncertain", "refuse"]
 EvidenceQuality = Literal["high", "medium", "low"]
 Verdict = Literal["correct", "incorrect", "abstained", "ungraded"]
+Response = Literal["correct", "wrong", "idk", "ungraded"]
+"""A refusal is `idk` whatever else it says; `ungraded` is counted and shown, never folded."""
 
 DECISIONS: tuple[Decision, ...] = get_args(Decision)
 EVIDENCE_QUALITIES: tuple[EvidenceQuality, ...] = get_args(EvidenceQuality)
@@ -209,6 +211,33 @@ class Label(Record):
     def accuracy(self) -> float | None:
         """Share of the graded samples that is right (expected accuracy, Yang et al. 2023); None where nothing was graded."""
         return self.right / self.graded if self.right is not None and self.graded else None
+
+
+class Outcome(Record):
+    """How one question was responded to before training and after it (Yang et al. 2023, section 3)."""
+
+    question_id: Text
+    """The question's id."""
+    group: Text
+    """The question's group."""
+    before: Response
+    """By the model before training: the one whose knowledge is at issue."""
+    after: Response
+    """By the model after training."""
+    holds_gold: bool
+    """Whether a gold answer is in the response after training, refused or not: loosely correct."""
+    answerable: bool | None = None
+    """As in the question."""
+    confidence: Probability | None = None
+    """That answering is right, where the recipe states one."""
+    forced: Response | None = None
+    """What the model after training says when it may not refuse; None where that was not asked."""
+    right: Annotated[int, Field(ge=0)] | None = None
+    """How many of the drawn samples before training are right; None where none were drawn."""
+    graded: Annotated[int, Field(ge=0)] | None = None
+    """How many of the drawn samples before training have a grade."""
+    obscurity: Probability | None = None
+    """As in the question."""
 
 
 def answering_is_right(example: Example, grade: Grade) -> bool:
