@@ -18,7 +18,8 @@ from nescio.errors import StoreError
 from nescio.models.load import LoadedModel
 from nescio.models.prompt import build_messages, encode_messages
 from nescio.models.tiny import ARCHITECTURES
-from nescio.predict import ReplyGrammar, Row, _chooser, common_prefix, predict, predict_resumably
+from nescio.models.torch_engine import common_prefix
+from nescio.predict import ReplyGrammar, Row, _chooser, predict, predict_resumably
 from nescio.records import DECISIONS, EVIDENCE_QUALITIES, Example, Prediction
 
 SHORT: dict[str, Any] = {"max_answer_chars": 12, "max_justification_chars": 12}

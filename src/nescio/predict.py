@@ -20,7 +20,7 @@ from nescio.errors import ModelError
 from nescio.models.load import LoadedModel
 from nescio.models.packed import packed_linear_layers
 from nescio.models.prompt import OPENING, TO_ANSWER, build_messages, encode_messages, reply_schema
-from nescio.models.torch_engine import Feed, TorchEngine
+from nescio.models.torch_engine import Feed, TorchEngine, common_prefix, window_of
 from nescio.records import DECISIONS, Decision, Example, Prediction
 from nescio.store import translate_os_errors
 
@@ -69,7 +69,7 @@ def predict(
     """
     grammar = ReplyGrammar(loaded, max_answer_chars=max_answer_chars, max_justification_chars=max_justification_chars)
     prompts = [encode_messages(loaded.tokenizer, build_messages(e.question, e.context, shots=shots)) for e in examples]
-    room = _window(loaded.model) - max_answer_chars - max_justification_chars - 64
+    room = window_of(loaded.model) - max_answer_chars - max_justification_chars - 64
     done: dict[int, Prediction] = {}
 
     def keep(index: int, prediction: Prediction) -> None:
@@ -163,7 +163,7 @@ class Row:
     ) -> Generator[Feed, Any, str]:
         """Decode the reply behind a decision, to its end or to the end of its answer; returns a whole JSON object."""
         matcher = self.grammar.start(decision)
-        feed = Feed(self.grammar.openings[decision][len(self.grammar.opening) :], start, beside)
+        feed = Feed(self.grammar.openings[decision][len(self.grammar.opening) :], start, (beside,) if beside else ())
         written: list[int] = []
         while True:
             masked = self.grammar.allowed(matcher, (yield feed))
@@ -264,20 +264,6 @@ class ReplyGrammar:
         return OPENING + decision + TO_ANSWER + written.decode("utf-8", errors="ignore")  # the last character may be half there
 
 
-def common_prefix(rows: Sequence[Sequence[int]]) -> list[int]:
-    """The longest beginning that all rows share, at least one token short of every row.
-
-    Examples:
-        >>> common_prefix([[1, 2, 3], [1, 2, 4, 5]])
-        [1, 2]
-    """
-    shortest = min(len(row) for row in rows) - 1
-    for place in range(shortest):
-        if any(row[place] != rows[0][place] for row in rows):
-            return list(rows[0][:place])
-    return list(rows[0][:shortest])
-
-
 def _chooser(temperature: float, stream: str) -> Choose:
     """Picks from logits; equal names of the stream of chance draw alike."""
     if temperature == 0:
@@ -294,11 +280,6 @@ def _chooser(temperature: float, stream: str) -> Choose:
 
 def _log_softmax(logits: Any) -> Any:
     return logits.double().log_softmax(-1)
-
-
-def _window(model: Any) -> int:
-    config = model.config.get_text_config()
-    return int(getattr(config, "max_position_embeddings", 0) or 1 << 30)
 
 
 def predict_resumably(

@@ -166,6 +166,8 @@ class Sample(Record):
     """False where the answer was cut off at its length limit."""
     failure: str | None = None
     """Why there is no answer; None where there is one."""
+    prompt: str = ""
+    """First hex digits of the sha256 of the rendered prompt; empty where samples come from elsewhere."""
 
 
 class SampleGrade(Record):

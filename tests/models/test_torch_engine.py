@@ -116,7 +116,7 @@ def test_a_fork_goes_on_from_a_copy(tiny_model: Callable[[str], Any], architectu
         (read, _), *rest = trunks[n].chunks
         trunks[n].seen.append((yield Feed(read)))
         for number, (tokens, keep) in enumerate(rest):
-            trunks[n].seen.append((yield Feed(tokens, keep, None if number else forks[n].program())))
+            trunks[n].seen.append((yield Feed(tokens, keep, () if number else (forks[n].program(),))))
 
     ended = list(TorchEngine(model, prefix=prefix, max_rows=3).run(program(n) for n in range(5)))
 
@@ -132,7 +132,7 @@ def test_a_row_has_ended_when_its_forks_have(tiny_model: Callable[[str], Any]) -
 
     def program() -> Any:
         yield Feed([5, 6])
-        yield Feed([7], None, fork.program())
+        yield Feed([7], None, (fork.program(),))
 
     run = TorchEngine(tiny_model("llama").model, max_rows=1).run([program()])
 

@@ -105,6 +105,12 @@ def encode_messages(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
     return ids
 
 
+def encode_text(tokenizer: Any, text: str) -> list[int]:
+    """Token ids of a plain prompt, begun as the tokenizer begins a text; control tokens that it spells out stay text."""
+    ids: list[int] = tokenizer(_control_tokens(tokenizer).sub(r"\1 ", text))["input_ids"]
+    return ids[:-1] if ids and len(ids) > 1 and ids[-1] == tokenizer.eos_token_id else ids
+
+
 def _apply_template(tokenizer: Any, messages: list[dict[str, str]], template: Any) -> str:
     def render(turns: list[dict[str, str]]) -> str:
         # Thinking models would open a chain of thought where the JSON object belongs.

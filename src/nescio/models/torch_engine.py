@@ -4,7 +4,7 @@ Rows of any length advance together: their pending tokens are laid end to end in
 see real tokens only, while attention looks each row up in its own cache. A prefix that all rows share (system turn, worked
 examples) is computed once and read by all. A row can go back to an earlier length, so that one prompt serves several
 continuations, one after the other, or fork, and write them side by side. Rows come and go at any step: a finished row's
-place is filled by the next.
+place is filled by the next. Tokens are drawn, and given tokens looked up, for all rows in one go.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
+
+import numpy as np
 
 from nescio.errors import ModelError
 
@@ -20,16 +22,42 @@ ATTENTION = "nescio_ragged"
 
 
 class Feed(NamedTuple):
-    """What a row wants next: cut back to `keep` tokens (prefix not counted; None keeps all), then read `tokens`."""
+    """What a row wants next: cut back to `keep` tokens (prefix not counted; None keeps all), then read `tokens`.
+
+    What it is sent back depends on what it asks for: without `draws` and `targets` the float32 logits after its last token,
+    shape (vocabulary,); with `draws` a `Drawn` for each; with `targets` the log-probability of each, shape (targets,).
+    """
 
     tokens: Sequence[int]
     keep: int | None = None
-    fork: RowProgram | None = None
-    """Another program that goes on from a copy of the row as it is before this feed; its first feed may cut it back too."""
+    forks: Sequence[RowProgram] = ()
+    """Programs that go on from a copy of the row as it is before this feed; their first feed may cut it back too."""
+    draws: Sequence[Chance | None] = ()
+    """Sources of chance, each of which picks a token from the distribution after the last token; None picks the likeliest."""
+    temperature: float = 1.0
+    """Of the distribution that chance picks from."""
+    targets: Sequence[int] = ()
+    """The token whose log-probability is wanted behind each token read, as many as those."""
+
+
+class Chance(Protocol):
+    """A source of random numbers, such as a generator of NumPy's."""
+
+    def random(self, size: int) -> Any:
+        """Numbers in [0, 1), shape (size,)."""
+        ...
+
+
+class Drawn(NamedTuple):
+    """A token picked from a distribution."""
+
+    token: int
+    log_probability: float
+    """Natural logarithm, at temperature 1 whatever the temperature of the draw; NaN where the logits are no numbers."""
 
 
 RowProgram: TypeAlias = Generator[Feed, Any, None]
-"""A row as a coroutine: it yields a Feed and is sent the float32 logits, shape (vocabulary,), after its last token."""
+"""A row as a coroutine: it yields a Feed and is sent what that asks for."""
 
 
 class TorchEngine:
@@ -53,12 +81,17 @@ class TorchEngine:
         with _ragged_attention(model):
             self._store = _Store(max_rows, max(slots, len(prefix)))
             if prefix:
-                self._forward([list(prefix)], lengths=[0])
+                self._forward([Feed(list(prefix))], lengths=[0])
                 self._store.freeze_prefix(len(prefix))
                 self.prefix_length = len(prefix)
 
-    def run(self, programs: Iterable[RowProgram]) -> Iterator[int]:
-        """Run row programs to their end, at most `max_rows` at a time, their forks not counted.
+    def run(self, programs: Iterable[RowProgram], *, rows_each: int = 1) -> Iterator[int]:
+        """Run row programs to their end.
+
+        Args:
+            programs: Started while there is room for them.
+            rows_each: Rows that a program is expected to hold with its forks. Forks beyond that make the batch larger than
+                `max_rows`; they never wait.
 
         Yields:
             The position of each program in `programs`, when it and all its forks have ended.
@@ -66,7 +99,7 @@ class TorchEngine:
         queue = enumerate(programs)
         rows: list[_Row] = []
         while True:
-            yield from self._fill(rows, queue)
+            yield from self._fill(rows, queue, rows_each=rows_each)
             if not rows:
                 return
             ended: list[int] = []
@@ -75,14 +108,15 @@ class TorchEngine:
                     ended = self._step(rows)
             yield from ended
 
-    def _fill(self, rows: list[_Row], queue: Iterator[tuple[int, RowProgram]]) -> Iterator[int]:
+    def _fill(self, rows: list[_Row], queue: Iterator[tuple[int, RowProgram]], *, rows_each: int) -> Iterator[int]:
         """Start programs while there is room; yields those that end without asking for anything.
 
         Places are refilled a quarter at a time: long first reads cost less together than one in every step.
         """
         if len(rows) > self.max_rows * 3 // 4:
             return
-        while len(rows) < self.max_rows:
+        room = max(1, (self.max_rows - len(rows)) // rows_each)
+        while room:
             index, program = next(queue, (-1, None))
             if program is None:
                 return
@@ -91,45 +125,54 @@ class TorchEngine:
                 yield index
             else:
                 rows.append(_Row(index, program, feed))
+                room -= 1
 
     def _step(self, rows: list[_Row]) -> list[int]:
         """Feed every row its pending tokens; drops the rows that end and returns the positions that are then done with."""
         for row in rows:
             if row.feed.keep is not None:
                 row.length = row.feed.keep
-        logits = self._forward([list(row.feed.tokens) for row in rows], lengths=[row.length for row in rows])
-        ended = []
+        answers = self._forward([row.feed for row in rows], lengths=[row.length for row in rows])
+        ended, forked = [], []
         for place, row in enumerate(list(rows)):
             row.length += len(row.feed.tokens)
             try:
-                row.feed = row.program.send(logits[place])
+                row.feed = row.program.send(answers[place])
             except StopIteration:
                 ended.append(place)
                 continue
-            if row.feed.fork and (first := next(row.feed.fork, None)):
-                self._store.move(place, len(rows), length=row.length)
-                rows.append(_Row(row.index, row.feed.fork, first, row.length))
-        indices = [rows[place].index for place in ended]
-        for place in reversed(ended):  # the last row moves into the freed place, so that rows stay side by side
-            last = rows.pop()
-            if place < len(rows):
-                self._store.move(len(rows), place, length=last.length)
-                rows[place] = last
+            for fork in row.feed.forks:
+                if first := next(fork, None):
+                    forked.append((place, len(rows)))
+                    rows.append(_Row(row.index, fork, first, row.length))
+        self._store.move(forked, lengths=[rows[target].length for _, target in forked])
+        touched = [rows[place].index for place in ended]
+        self._close_gaps(rows, set(ended))
         alive = {row.index for row in rows}
-        return [index for index in dict.fromkeys(indices) if index not in alive]
+        return [index for index in dict.fromkeys(touched) if index not in alive]
 
-    def _forward(self, tokens: list[list[int]], *, lengths: list[int]) -> Any:
-        """One pass over the pending tokens of all rows; float32 logits after the last token of each, shape (rows, vocabulary)."""
+    def _close_gaps(self, rows: list[_Row], ended: set[int]) -> None:
+        """Drop the rows that ended and move the last ones into their places, so that rows stay side by side."""
+        left = len(rows) - len(ended)
+        moves = list(
+            zip([p for p in range(left, len(rows)) if p not in ended], sorted(p for p in ended if p < left), strict=True)
+        )
+        self._store.move(moves, lengths=[rows[source].length for source, _ in moves])
+        for source, target in moves:
+            rows[target] = rows[source]
+        del rows[left:]
+
+    def _forward(self, feeds: Sequence[Feed], *, lengths: list[int]) -> list[Any]:
+        """One pass over the pending tokens of all rows; what each feed asked for, in their order."""
         import torch
 
         device = self.model.device
-        counts = [len(chunk) for chunk in tokens]
+        counts = [len(feed.tokens) for feed in feeds]
         if not all(counts):
             raise ValueError("a row must feed at least one token a step")
-        flat = torch.tensor([token for chunk in tokens for token in chunk], device=device)
+        flat = torch.tensor([token for feed in feeds for token in feed.tokens], device=device)
         positions = torch.tensor([n + i for n, c in zip(lengths, counts, strict=True) for i in range(c)], device=device)
         self._store.begin(counts, positions)
-        last = torch.tensor(counts, device=device).cumsum(0) - 1
         _ACTIVE_STORES.append(self._store)
         try:
             with torch.inference_mode():
@@ -138,11 +181,99 @@ class TorchEngine:
                     position_ids=(positions + self.prefix_length)[None],
                     past_key_values=self._store,
                     use_cache=True,
-                    logits_to_keep=last,
+                    logits_to_keep=torch.tensor(_wanted_places(feeds), device=device),
                 )
+                return _answer_feeds(feeds, out.logits[0].float())
         finally:
             _ACTIVE_STORES.pop()
-        return out.logits[0].float()
+
+
+def _wanted_places(feeds: Sequence[Feed]) -> list[int]:
+    """Where in the flat sequence logits are wanted: behind every token of a feed with targets, else behind its last."""
+    places: list[int] = []
+    start = 0
+    for feed in feeds:
+        end = start + len(feed.tokens)
+        places += range(start, end) if feed.targets else [end - 1]
+        start = end
+    return places
+
+
+def _answer_feeds(feeds: Sequence[Feed], logits: Any) -> list[Any]:
+    """Turn logits, shape (wanted places, vocabulary), into what each feed asked for."""
+    starts, place = [], 0
+    for feed in feeds:
+        starts.append(place)
+        place += len(feed.targets) or 1
+    drawing = [number for number, feed in enumerate(feeds) if feed.draws]
+    drawn = iter(draw_tokens(logits[[starts[n] for n in drawing]], [feeds[n] for n in drawing]) if drawing else ())
+    answers: list[Any] = []
+    for feed, start in zip(feeds, starts, strict=True):
+        if feed.draws:
+            answers.append(next(drawn))
+        elif feed.targets:
+            rows = logits[start : start + len(feed.targets)]
+            answers.append(rows.log_softmax(-1).gather(1, rows.new_tensor(feed.targets).long()[:, None])[:, 0])
+        else:
+            answers.append(logits[start])
+    return answers
+
+
+_BLOCK = 256
+"""Tokens of the vocabulary whose weights are summed before one block is picked, and then one of its tokens."""
+
+
+def draw_tokens(logits: Any, feeds: Sequence[Feed]) -> list[list[Drawn]]:
+    """Pick tokens at random: no sort, one pass over the vocabulary for all draws of a row, few random numbers.
+
+    First a block of the vocabulary is picked by the sum of its weights, then a token in it, both by the Gumbel-max trick:
+    the largest of logarithm plus Gumbel noise. Inverting the distribution function would need less noise, but rounding
+    errors add up along it and would pick another of the many unlikely tokens; here they matter only near a tie.
+
+    Args:
+        logits: Shape (rows, vocabulary), float32.
+        feeds: Of each row; only `draws` and `temperature` are read.
+
+    Returns:
+        A token for each draw of each row.
+
+    References:
+        Maddison, Tarlow and Minka: A* Sampling (NeurIPS 2014), section 2.
+    """
+    import torch
+
+    owner = torch.tensor([row for row, feed in enumerate(feeds) for _ in feed.draws], device=logits.device)
+    sources = [source for feed in feeds for source in feed.draws]
+    top, likeliest = logits.max(-1)
+    tokens, normalisers = likeliest[owner], (logits - top[:, None]).exp_().sum(-1).log()
+    if any(source is not None for source in sources):
+        temperatures = logits.new_tensor([feed.temperature for feed in feeds])
+        scaled = (logits - top[:, None]) / temperatures[:, None] if bool((temperatures != 1).any()) else logits - top[:, None]
+        blocks = torch.nn.functional.pad(scaled, (0, -logits.shape[1] % _BLOCK), value=float("-inf"))
+        blocks = blocks.view(len(logits), -1, _BLOCK)
+        noise = torch.from_numpy(_gumbel_noise(sources, blocks.shape[1] + _BLOCK)).to(logits.device)
+        block = (blocks.exp().sum(-1).log()[owner] + noise[:, : blocks.shape[1]]).argmax(-1)
+        place = (blocks[owner, block] + noise[:, blocks.shape[1] :]).argmax(-1)
+        random = torch.tensor([source is not None for source in sources], device=logits.device)
+        tokens = torch.where(random, block * _BLOCK + place, tokens)
+    log_probabilities = logits[owner, tokens] - top[owner] - normalisers[owner]
+    drawn = map(Drawn, tokens.tolist(), log_probabilities.tolist())
+    return [[next(drawn) for _ in feed.draws] for feed in feeds]
+
+
+def _gumbel_noise(sources: Sequence[Chance | None], size: int) -> Any:
+    """Shape (sources, size), float32; zero where there is no source."""
+    noise = np.zeros((len(sources), size), dtype=np.float32)
+    for row, source in zip(noise, sources, strict=True):
+        if source is not None:
+            row[:] = gumbel(source, size)
+    return noise
+
+
+def gumbel(source: Chance, size: int) -> Any:
+    """Gumbel noise, shape (size,), float64."""
+    with np.errstate(divide="ignore"):  # a number of exactly 0 gives minus infinity, which never wins
+        return -np.log(-np.log(source.random(size)))
 
 
 @dataclass
@@ -273,18 +404,22 @@ class _Store:
             layer.prefix_values = layer.values[0, :, :length].clone()
         self.prefix_length = length
 
-    def move(self, source: int, target: int, *, length: int) -> None:
-        """Copy a row to another place, which may be a new one."""
+    def move(self, moves: Sequence[tuple[int, int]], *, lengths: Sequence[int]) -> None:
+        """Copy rows to other places, all at once: none of the targets is a source. Targets may be new places."""
         import torch
 
+        if not moves:
+            return
+        sources, targets = ([move[side] for move in moves] for side in (0, 1))
+        length = max(lengths)
         with torch.inference_mode():  # the store was made in this mode and can only be changed in it
-            if target >= self.max_rows:
+            while max(targets) >= self.max_rows:
                 self.max_rows *= 2
                 for number, layer in list(self.layers.items()):
                     self._grow(number, layer.values)
             for layer in self.layers.values():
-                layer.keys[target, :, :, :length] = layer.keys[source, :, :, :length]
-                layer.values[target, :, :length] = layer.values[source, :, :length]
+                layer.keys[targets, :, :, :length] = layer.keys[sources, :, :, :length]
+                layer.values[targets, :, :length] = layer.values[sources, :, :length]
 
     def get_seq_length(self, *_: Any) -> int:
         """Asked by some models; positions are always given, so that the answer does not matter."""
@@ -390,3 +525,23 @@ def _ragged_attention(model: Any) -> Iterator[None]:
         yield
     finally:
         model.set_attn_implementation(before)
+
+
+def common_prefix(rows: Sequence[Sequence[int]]) -> list[int]:
+    """The longest beginning that all rows share, at least one token short of every row.
+
+    Examples:
+        >>> common_prefix([[1, 2, 3], [1, 2, 4, 5]])
+        [1, 2]
+    """
+    shortest = min(len(row) for row in rows) - 1
+    for place in range(shortest):
+        if any(row[place] != rows[0][place] for row in rows):
+            return list(rows[0][:place])
+    return list(rows[0][:shortest])
+
+
+def window_of(model: Any) -> int:
+    """The most tokens that a model can read; a huge number where its configuration does not say."""
+    config = model.config.get_text_config()
+    return int(getattr(config, "max_position_embeddings", 0) or 1 << 30)
