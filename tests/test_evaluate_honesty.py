@@ -399,6 +399,14 @@ def test_another_seed_gives_other_intervals_and_the_same_values():
     assert all(other[name]["value"] == first[name]["value"] for name in METRICS)
 
 
+def test_intervals_come_from_the_resamples_alone():
+    """A single resample is both ends of the interval; the whole set is not one of the resamples."""
+    entries = [evaluate(n_resamples=1, seed=seed)["metrics"]["strict_accuracy"] for seed in range(5)]
+
+    assert all(entry["low"] == entry["high"] for entry in entries)
+    assert any(entry["low"] != entry["value"] for entry in entries)
+
+
 def test_a_model_differs_from_itself_by_exactly_nothing():
     """Paired differences use the same resamples, whatever the order of the outcomes."""
     outcomes = make_outcomes()

@@ -74,7 +74,7 @@ def abstention_counts(responses: Sequence[Response], answerable: Flags, *, group
         ValueError: Lengths differ, or a response is not one of RESPONSES.
 
     References:
-        Wen et al., Know Your Limits: A Survey of Abstention in Large Language Models, 2024.
+        Wen et al., Know Your Limits: A Survey of Abstention in Large Language Models, TACL 2025.
     """
     code, flag = encode_responses(responses), encode_flags(answerable)
     check_lengths("responses", code, "answerable", flag)
@@ -93,7 +93,7 @@ def abstention_scores_survey(counts: Counts) -> AbstentionScores:
         counts: Counts of `abstention_counts`, shape (..., 5).
 
     References:
-        Wen et al., Know Your Limits: A Survey of Abstention in Large Language Models, 2024.
+        Wen et al., Know Your Limits: A Survey of Abstention in Large Language Models, TACL 2025.
     """
     return _score_refusals(hits=counts[..., 4], refused=counts[..., 2] + counts[..., 4], due=counts[..., [1, 3, 4]].sum(axis=-1))
 
