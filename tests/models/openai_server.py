@@ -159,7 +159,7 @@ class OpenAIServer:
             wbufsize = -1
             disable_nagle_algorithm = True
 
-            def do_POST(self) -> None:  # noqa: N802 - http.server's name
+            def do_POST(self) -> None:
                 raw = self.rfile.read(int(self.headers["Content-Length"]))
                 attempt = server.count_attempt(raw)
                 reply = server.serve(Received(self.path, json.loads(raw), dict(self.headers), attempt, time.monotonic()))

@@ -24,7 +24,8 @@ class Stop(NamedTuple):
 class NamedOption(NamedTuple):
     """The option that a reply names."""
 
-    index: int
+    number: int
+    """Its place among the options, from 0."""
     by_letter: bool
     """By its letter, not by its text."""
 
@@ -62,16 +63,16 @@ def find_named_option(reply: str, options: Sequence[str]) -> NamedOption | None:
 
     Examples:
         >>> find_named_option("(B) Lyon", [" Paris", " Lyon"])
-        NamedOption(index=1, by_letter=True)
+        NamedOption(number=1, by_letter=True)
         >>> find_named_option("Lyon.", [" Paris", " Lyon"])
-        NamedOption(index=1, by_letter=False)
+        NamedOption(number=1, by_letter=False)
         >>> find_named_option("A city in France", [" Paris", " Lyon"]) is None
         True
     """
     texts = [_fold(option) for option in options]
     if texts.count(_fold(reply)) == 1:
-        index = texts.index(_fold(reply))
-        return NamedOption(index, by_letter=texts[index] == option_letters(options)[index].casefold())
+        number = texts.index(_fold(reply))
+        return NamedOption(number, by_letter=texts[number] == option_letters(options)[number].casefold())
     match = _LEADING_LETTER.match(reply)
     letters = [letter.upper() for letter in option_letters(options)]
     if match is None or letters.count(match[1].upper()) != 1:

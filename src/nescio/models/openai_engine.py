@@ -177,9 +177,7 @@ class OpenAIEngine:
             raise group.exceptions[0] from None
         return [samples[place] for place in places]
 
-    async def _draw_one(
-        self, client: httpx2.AsyncClient, request: SampleRequest, settings: DrawSettings, index: int
-    ) -> Sample:
+    async def _draw_one(self, client: httpx2.AsyncClient, request: SampleRequest, settings: DrawSettings, index: int) -> Sample:
         """Try until there is an answer, a refusal, or no attempt left."""
         seed = derive_seed(settings.seed, request.question_id, index)
         chance = random.Random(seed)

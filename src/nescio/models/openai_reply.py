@@ -57,8 +57,8 @@ def read_reply(content: bytes, request: SampleRequest, *, index: int, stops: Seq
     return Sample(
         question_id=request.question_id,
         index=index,
-        text=request.options[option.index].strip() if option else text,
-        choice=option.index if option else None,
+        text=request.options[option.number].strip() if option else text,
+        choice=option.number if option else None,
         log_probabilities=tuple(_until(tokens, stop)),
         option_log_likelihoods=_option_log_likelihoods(tokens, request.options) if option and option.by_letter else (),
         ended=stop is not None or choice.get("finish_reason") != "length",
@@ -175,7 +175,7 @@ def _until(tokens: _Tokens, stop: Stop | None) -> list[float]:
 
 def _option_log_likelihoods(tokens: _Tokens, options: Sequence[str]) -> tuple[float, ...]:
     """Of each option's letter as the first token, however it is spaced; empty where the server does not tell all of them."""
-    sums = {letter: 0.0 for letter in option_letters(options)}
+    sums = dict.fromkeys(option_letters(options), 0.0)
     for text, value in tokens.first_alternatives:
         if text.strip() in sums and math.isfinite(value):
             sums[text.strip()] += math.exp(value)
@@ -201,7 +201,12 @@ def _location(item: Mapping[str, Any]) -> str:
 def _names(words: str, name: str) -> bool:
     if re.search(rf"[`'\"]{name}[`'\"]", words):
         return True
-    plain = {"seed": r"\bseed\b", "logprobs": r"\blogprobs\b", "top_logprobs": r"\btop_logprobs\b", "stop": r"\bstop ?sequences?\b"}
+    plain = {
+        "seed": r"\bseed\b",
+        "logprobs": r"\blogprobs\b",
+        "top_logprobs": r"\btop_logprobs\b",
+        "stop": r"\bstop ?sequences?\b",
+    }
     return re.search(plain.get(name, rf"\b{name}\b"), words, re.IGNORECASE) is not None
 
 
