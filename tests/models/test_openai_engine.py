@@ -71,7 +71,7 @@ def test_a_chat_and_a_plain_text_go_to_their_own_addresses():
         engine.draw([ASK, ASK_PLAIN], SETTINGS)
     chat, plain = sorted(server.received, key=lambda received: received.path)
 
-    common = {"model": "m", "temperature": 0.0, "max_tokens": 12, "stop": ["\n"]}
+    common = {"model": "m", "temperature": 0.0, "max_tokens": 12, "stop": ["\n"], "top_p": 1.0}
     assert (chat.path, plain.path) == ("/v1/chat/completions", "/v1/completions")
     assert chat.body.items() >= ({**common, "logprobs": True}).items()
     assert chat.body["messages"] == [{"role": "user", "content": "Who?"}]
@@ -545,6 +545,7 @@ def test_a_server_that_starts_late_is_waited_for():
     [
         ("seed", {"error": {"message": "Unknown field.", "param": "seed"}}),
         ("logprobs", {"error": {"message": "This server doesn't support logprobs.", "param": None}}),
+        ("top_p", {"error": {"message": "Unsupported parameter: top_p", "code": 400}}),
         ("stop", {"detail": [{"loc": ["body", "stop"], "msg": "Extra inputs are not permitted"}]}),
         ("max_tokens", {"error": {"message": "Unsupported: 'max_tokens'. Use 'max_completion_tokens' instead."}}),
     ],

@@ -267,7 +267,7 @@ def test_errors_of_vllm_are_told_in_one_line(monkeypatch):
         VLLMEngine("missing")
     engine = VLLMEngine("m")
     monkeypatch.setattr(engine._llm, "generate", lambda *_, **__: (_ for _ in ()).throw(RuntimeError("engine\ndied")))
-    with pytest.raises(ModelError, match="^vLLM failed on 1 prompts: engine died$"):
+    with pytest.raises(ModelError, match=r"^vLLM failed on 1 prompts: engine died$"):
         engine.draw([SampleRequest("a", text="One")], SETTINGS)
     monkeypatch.setitem(sys.modules, "vllm", None)
     with pytest.raises(ModelError, match=r"pip install 'nescio\[vllm\]'"):

@@ -48,6 +48,7 @@ _WITHOUT = {
     "stop": "answers are cut at the stop here, after the server wrote on to its limit",
     "logprobs": "samples will have no log-probabilities",
     "top_logprobs": "options will have no log-likelihoods",
+    "top_p": "answers are drawn with the server's own cut of the distribution",
     "max_tokens": "max_completion_tokens is sent in its place",
 }
 """Parameters that a server may refuse, and what that means."""
@@ -62,7 +63,8 @@ class OpenAIEngine:
     A request whose connection, time or reply fails is sent again, with growing delays; when it fails for good, its sample
     says why, and no other sample is touched. What would make every request fail (a refused key, an unknown model, nobody at
     the address) stops the run. Log-probabilities are kept as the server tells them: with vLLM and llama.cpp those at
-    temperature 1; the stop is among them where the server says so.
+    temperature 1; the stop is among them where the server says so. Cuts of the distribution that have no field in OpenAI's
+    interface (top-k, min-p) are the server's to switch off.
 
     A multiple-choice question is asked for its answer as text; its options have to stand in the prompt.
     """
@@ -205,7 +207,8 @@ class OpenAIEngine:
     def _build_body(
         self, request: SampleRequest, settings: DrawSettings, *, index: int, seed: int, without: set[str]
     ) -> dict[str, Any]:
-        optional: dict[str, Any] = {"seed": seed, "max_tokens": settings.max_new_tokens}
+        # Servers have cuts of their own as a default; the draws are meant to be of the whole distribution.
+        optional: dict[str, Any] = {"seed": seed, "max_tokens": settings.max_new_tokens, "top_p": 1.0}
         if settings.stop:
             optional["stop"] = list(settings.stop)
         if request.messages:
