@@ -282,7 +282,7 @@ def test_an_option_is_named_by_letter_or_text(reply, choice):
     assert (sample.choice, sample.text) == (choice, ("Paris", "Lyon", "Nice")[choice])
 
 
-@pytest.mark.parametrize("reply", ["A city in France", "Marseille", "D", "Be careful", "", "Paris or Lyon"])
+@pytest.mark.parametrize("reply", ["A city in France", "Marseille", "D", "Be careful", "", "Paris or Lyon", "A, B or C"])
 def test_a_reply_that_names_no_option_is_kept_as_it_is(reply):
     """What cannot be told is not guessed."""
     sample = draw_one(say(reply), ASK_CHOICE)

@@ -224,8 +224,8 @@ def test_open_and_multiple_choice_questions_share_a_call():
 @pytest.mark.parametrize(
     "bad",
     [
-        SampleRequest("bad", text="x" * 50, indices=(0, 1)),
-        SampleRequest("bad", text="x" * 46, options=(" y", " yes"), indices=(0, 1)),
+        SampleRequest("bad", text="x" * 49, indices=(0, 1)),
+        SampleRequest("bad", text="x" * 45, options=(" y", " yes"), indices=(0, 1)),
         SampleRequest("bad", text="x", options=(" y", ""), indices=(0, 1)),
         SampleRequest("bad", messages=({"role": "user", "content": "x" * 50},), indices=(0, 1)),
     ],

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 # A bare letter before a space may be a word ("A city in France"), so a bracket, a mark or the end has to follow.
-_LEADING_LETTER = re.compile(r"\W*(?:(?:the )?(?:correct )?answer(?: is|:)\W*)?([A-Z])(?:[).:,*\]\n]|$)", re.IGNORECASE)
+_LEADING_LETTER = re.compile(r"\W*(?:(?:the )?(?:correct )?answer(?: is|:)\W*)?([A-Z])(?:[).:*\]\n]|$)", re.IGNORECASE)
 
 
 class Stop(NamedTuple):
