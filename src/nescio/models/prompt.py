@@ -121,6 +121,8 @@ def _apply_template(tokenizer: Any, messages: list[dict[str, str]], template: An
         )
         return text.rstrip() + "\n\n</think>\n\n" if text.rstrip().endswith("<think>") else text
 
+    if messages[0]["role"] != "system":
+        return render(messages)
     system, first, *rest = messages
     try:
         text = render(messages)
