@@ -121,19 +121,15 @@ class ReportConfig(Section):
     title: str = "nescio report"
 
 
-class RunConfig(Section):
-    """A whole run file."""
+class LineConfig(Section):
+    """What every run file has."""
 
     name: str = "run"
     """The run folder is `runs/<name>` unless `out` is given."""
     out: str | None = None
     seed: Annotated[int, Field(ge=0)] = 0
     model: ModelConfig = ModelConfig()
-    data: DataConfig = DataConfig()
     train: TrainConfig = TrainConfig()
-    predict: PredictConfig = PredictConfig()
-    calibrate: CalibrateConfig = CalibrateConfig()
-    evaluate: EvaluateConfig = EvaluateConfig()
     report: ReportConfig = ReportConfig()
 
     @property
@@ -142,7 +138,115 @@ class RunConfig(Section):
         return Path(self.out) if self.out else Path("runs") / self.name
 
 
-def load_run_config(path: str | Path, overrides: Iterable[str] = ()) -> RunConfig:
+class RunConfig(LineConfig):
+    """A run file that teaches the structured decision on examples with known decisions."""
+
+    data: DataConfig = DataConfig()
+    predict: PredictConfig = PredictConfig()
+    calibrate: CalibrateConfig = CalibrateConfig()
+    evaluate: EvaluateConfig = EvaluateConfig()
+
+
+class SourceConfig(Section):
+    """Questions of one source."""
+
+    source: str = "facts"
+    """`facts` (the bank that ships with nescio), a file, a hub id, or the name of a setting; `{root}` stands for `questions.root`."""
+    setting: str | None = None
+    """How the original files of a public data set are read, where `source` is their folder."""
+    split: str | None = None
+    language: str | None = None
+    """Only questions in this language."""
+    answerable: bool | None = None
+    """Only questions that can be answered, or that cannot."""
+    limit: Positive | None = None
+    """At most so many, drawn by a hash of their ids."""
+
+
+class QuestionsConfig(Section):
+    """What a model is asked: to train it, to find its threshold, to evaluate it."""
+
+    root: str = "../shared/data"
+    """Folder of public data sets."""
+    train: tuple[SourceConfig, ...] = (SourceConfig(split="train", language="en"),)
+    calibration: tuple[SourceConfig, ...] = (SourceConfig(split="calibration", language="en", limit=600),)
+    """The threshold of refusal is chosen on these; never on test questions."""
+    test: dict[str, SourceConfig] = {"facts": SourceConfig(split="test", language="en", limit=1200)}
+    """Name of a set -> its source. Questions that also occur here are taken out of training and calibration."""
+    in_distribution: str = "facts"
+    """The set of the same kind as the training questions; all others are out of distribution."""
+    limit: Positive | None = None
+    """Keep only so many questions of every source: for a quick try, never for a result."""
+
+
+class SampleConfig(Section):
+    """Asking the model before training."""
+
+    n: Annotated[int, Field(ge=1)] = 10
+    """Drawn answers a question, beside the greedy one."""
+    temperature: Annotated[float, Field(gt=0)] = 1.0
+    max_new_tokens: Positive = 24
+    style: Literal["chat", "plain"] = "plain"
+    """By the chat template, or as text to go on from."""
+    shots: Annotated[int, Field(ge=0, le=5)] = 5
+    """Worked examples before every open question."""
+    store: str | None = None
+    """Folder of all samples; runs that ask the same model the same share it. Default: `NESCIO_SAMPLES`, else `runs/samples`."""
+    batch_size: Positive = 128
+    """Rows in flight."""
+    batch_questions: Positive = 128
+    """Questions a batch: what a killed run loses at most."""
+
+
+class LabelConfig(Section):
+    """Training rows out of graded samples."""
+
+    recipe: str = "decision"
+    """A name in `nescio.label.RECIPES` (docs/labels.md)."""
+    threshold: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Border of the expected accuracy; None is the recipe's own."""
+    balance: Annotated[float, Field(gt=0, lt=1)] | None = 0.5
+    """Share of questions that the model answers right; None keeps every question."""
+    limit: Positive | None = 2400
+    """Most questions."""
+    weight: Literal["none", "samples"] = "none"
+    mix: str | None = None
+    """Examples to train on beside the labels: `failure_aware` or a folder of splits."""
+
+
+class ReplyConfig(Section):
+    """Replies of the trained model to the test questions."""
+
+    batch_size: Positive = 64
+    max_new_tokens: Positive = 48
+    max_answer_chars: Positive = 80
+    """Of structured replies."""
+    forced: bool = True
+    """Whether refused questions are also answered with refusals disallowed: what skill retention is measured on."""
+    threshold: Literal["calibrated", "own"] = "calibrated"
+    """Where a recipe states how sure it is: refuse below the threshold that gives the highest honesty on the calibration
+    questions, or where the reply itself says so."""
+
+
+class HonestyEvaluateConfig(Section):
+    """Metrics of honesty with intervals."""
+
+    resamples: Positive = 1000
+    retention_margin: Annotated[float, Field(ge=0)] = 0.05
+    """Accuracy with refusals disallowed may fall by this much."""
+
+
+class HonestyConfig(LineConfig):
+    """A run file that finds out what a model knows and trains it on that boundary; told by its section `label`."""
+
+    questions: QuestionsConfig = QuestionsConfig()
+    sample: SampleConfig = SampleConfig()
+    label: LabelConfig = LabelConfig()
+    predict: ReplyConfig = ReplyConfig()
+    evaluate: HonestyEvaluateConfig = HonestyEvaluateConfig()
+
+
+def load_run_config(path: str | Path, overrides: Iterable[str] = ()) -> RunConfig | HonestyConfig:
     """Read a YAML run file and apply `section.key=value` overrides.
 
     Args:
@@ -172,16 +276,17 @@ def load_run_config(path: str | Path, overrides: Iterable[str] = ()) -> RunConfi
     return parse_run_config(content, origin=str(path))
 
 
-def parse_run_config(content: Mapping[str, Any], *, origin: str = "config") -> RunConfig:
-    """Validate a mapping as a run config; `origin` names it in errors.
+def parse_run_config(content: Mapping[str, Any], *, origin: str = "config") -> RunConfig | HonestyConfig:
+    """Validate a mapping as a run config; a section `label` makes it one of honesty. `origin` names it in errors.
 
     Raises:
         ConfigError: An unknown key or a bad value.
     """
+    kind = HonestyConfig if "label" in content else RunConfig
     try:
-        return RunConfig.model_validate(content)
+        return kind.model_validate(content)
     except ValidationError as error:
-        raise ConfigError(f"{origin}: {_explain(error)}") from error
+        raise ConfigError(f"{origin}: {_explain(error, kind)}") from error
 
 
 def _apply_override(content: dict[str, Any], override: str) -> None:
@@ -200,20 +305,23 @@ def _apply_override(content: dict[str, Any], override: str) -> None:
         raise ConfigError(f"cannot read the value of override '{override}': {' '.join(str(error).split())}") from error
 
 
-def _explain(error: ValidationError) -> str:
+def _explain(error: ValidationError, kind: type[Section]) -> str:
     """The first problem of a validation, in one line."""
     problem = error.errors()[0]
     path = [str(part) for part in problem["loc"]]
     if problem["type"] == "extra_forbidden":
-        known = _fields_at(path[:-1])
+        known = _fields_at(path[:-1], kind)
         kind = f"key in section '{'.'.join(path[:-1])}'" if path[:-1] else "key"
         return describe_unknown(kind, path[-1], known)
     return f"{'.'.join(path)}: {problem['msg'].lower()}, got {problem['input']!r}"
 
 
-def _fields_at(path: list[str]) -> Iterable[str]:
-    section: Any = RunConfig
+def _fields_at(path: list[str], kind: type[Section]) -> Iterable[str]:
+    """The keys that a place in the file may have; places inside of lists and mappings are of the sources."""
+    section: Any = kind
     for part in path:
-        field: FieldInfo = section.model_fields[part]
-        section = field.annotation
+        field: FieldInfo | None = section.model_fields.get(part)
+        section = field.annotation if field else section
+        if not hasattr(section, "model_fields"):
+            section = SourceConfig
     return list(section.model_fields)

@@ -13,10 +13,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 import nescio
-from nescio.config import ModelConfig, RunConfig
+from nescio.config import LineConfig, ModelConfig
 from nescio.errors import StoreError
 from nescio.records import Example, Grade, Prediction
 from nescio.store import (
@@ -56,11 +56,14 @@ class Silence:
         """Say nothing."""
 
 
+C = TypeVar("C", bound=LineConfig)
+
+
 @dataclass
-class Run:
+class Run(Generic[C]):
     """A run folder, its manifest and what is already loaded from it."""
 
-    config: RunConfig
+    config: C
     progress: Progress
     manifest: dict[str, Any] = field(default_factory=lambda: {"stages": {}})
 

@@ -1,4 +1,4 @@
-"""The whole line: data, train, predict, grade, calibrate, evaluate, report; finished stages are not run again."""
+"""The line for examples with known decisions: data, train, predict, grade, calibrate, evaluate, report; finished stages are not run again."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PREDICTED_SPLITS = ("calibration", "test")
 ADAPTER_FILES = ("adapter/adapter_model.safetensors", "adapter/adapter_config.json")
 
 
-def run_line(config: RunConfig, *, until: str = "report", progress: Progress | None = None) -> Path:
+def run_decision_line(config: RunConfig, *, until: str = "report", progress: Progress | None = None) -> Path:
     """Run the stages up to `until`; a stage whose config and inputs are unchanged is skipped.
 
     Args:
@@ -40,7 +40,7 @@ def run_line(config: RunConfig, *, until: str = "report", progress: Progress | N
     if until not in STAGES:
         raise ConfigError(describe_unknown("stage", until, STAGES))
     run = Run(config, progress or Silence())
-    _check_model_name(config.model.name)
+    check_model_name(config.model.name)
     stages = [*STAGES[: STAGES.index(until) + 1]]
     if "tuned" not in config.predict.systems and until != "train" and "train" in stages:
         stages.remove("train")
@@ -56,7 +56,7 @@ def run_line(config: RunConfig, *, until: str = "report", progress: Progress | N
     return run.folder
 
 
-def prepare_data(run: Run) -> None:
+def prepare_data(run: Run[RunConfig]) -> None:
     """Read and check the splits, and keep the run's own copy."""
     from nescio.data.load import find_folder, load_splits
 
@@ -74,7 +74,7 @@ def prepare_data(run: Run) -> None:
     run.stage("data", {"files": files, "limit": data.limit}, outputs, work)
 
 
-def train(run: Run) -> None:
+def train(run: Run[RunConfig]) -> None:
     """Tune the adapter on the training split."""
     begun = False
 
@@ -94,7 +94,7 @@ def train(run: Run) -> None:
     part_from_others()
 
 
-def _train_inputs(run: Run) -> dict[str, Any]:
+def _train_inputs(run: Run[RunConfig]) -> dict[str, Any]:
     config = run.config
     return {
         "model": identify_model(config.model),
@@ -104,7 +104,7 @@ def _train_inputs(run: Run) -> dict[str, Any]:
     }
 
 
-def _train_adapter(run: Run) -> TrainedAdapter:
+def _train_adapter(run: Run[RunConfig]) -> TrainedAdapter:
     from nescio.models.load import load_model
     from nescio.train import train_adapter
 
@@ -121,13 +121,13 @@ def _train_adapter(run: Run) -> TrainedAdapter:
     )
 
 
-def predict(run: Run) -> None:
+def predict(run: Run[RunConfig]) -> None:
     """Let each system answer the calibration and the test split."""
     for system in run.config.predict.systems:
         _predict_system(run, system)
 
 
-def _predict_system(run: Run, system: System) -> None:
+def _predict_system(run: Run[RunConfig], system: System) -> None:
     config = run.config
     shots = _choose_shots(run.examples("train"), config.predict.shots) if system == "few_shot" else []
     inputs = {
@@ -164,7 +164,7 @@ def _predict_system(run: Run, system: System) -> None:
     run.stage(f"predict/{system}", inputs, outputs, work)
 
 
-def _load_system(run: Run, system: System) -> Any:
+def _load_system(run: Run[RunConfig], system: System) -> Any:
     from nescio.models.load import load_adapted_model, load_model
 
     model = run.config.model
@@ -193,7 +193,7 @@ def _choose_shots(examples: Sequence[Example], number: int) -> list[Example]:
     return shots
 
 
-def grade(run: Run) -> None:
+def grade(run: Run[RunConfig]) -> None:
     """Grade every system's answers."""
     systems = run.config.predict.systems
     names = [f"{system}.{split}.jsonl" for system in systems for split in PREDICTED_SPLITS]
@@ -214,7 +214,7 @@ def grade(run: Run) -> None:
     run.stage("grade", inputs, [f"grades/{name}" for name in names], work)
 
 
-def calibrate(run: Run) -> None:
+def calibrate(run: Run[RunConfig]) -> None:
     """Fit each system's calibrator on the calibration split."""
     systems = run.config.predict.systems
     inputs = {
@@ -243,7 +243,7 @@ def calibrate(run: Run) -> None:
     run.stage("calibrate", inputs, ["calibrate.json"], work)
 
 
-def evaluate(run: Run) -> None:
+def evaluate(run: Run[RunConfig]) -> None:
     """Score every system on the test split."""
     systems = run.config.predict.systems
     inputs = {
@@ -277,7 +277,7 @@ def evaluate(run: Run) -> None:
     run.stage("evaluate", inputs, ["scorecard.json"], work)
 
 
-def report(run: Run) -> None:
+def report(run: Run[RunConfig]) -> None:
     """Write the page for people, and the adapter's model card."""
     systems = run.config.predict.systems
     tuned = "tuned" in systems
@@ -313,7 +313,7 @@ def report(run: Run) -> None:
     run.stage("report", inputs, ["report/index.html", *(["adapter/README.md"] if tuned else [])], work)
 
 
-def _write_card(run: Run, scorecard: Mapping[str, Any]) -> None:
+def _write_card(run: Run[RunConfig], scorecard: Mapping[str, Any]) -> None:
     from nescio.data.load import SHIPPED
     from nescio.report import write_model_card
 
@@ -338,7 +338,7 @@ def _write_card(run: Run, scorecard: Mapping[str, Any]) -> None:
     )
 
 
-_STAGE_FUNCTIONS: dict[str, Callable[[Run], None]] = {
+_STAGE_FUNCTIONS: dict[str, Callable[[Run[RunConfig]], None]] = {
     "data": prepare_data,
     "train": train,
     "predict": predict,
@@ -353,7 +353,7 @@ def _files_of(system: str, split: str) -> list[str]:
     return [f"data/{split}.jsonl", f"predictions/{system}.{split}.jsonl", f"grades/{system}.{split}.jsonl"]
 
 
-def _calibrations(run: Run) -> dict[str, Any]:
+def _calibrations(run: Run[RunConfig]) -> dict[str, Any]:
     from nescio.calibrate import Calibration
 
     content = read_json(run.folder / "calibrate.json")
@@ -364,24 +364,12 @@ def _calibrated(calibrator: Any, predictions: Sequence[Prediction]) -> list[floa
     return [None if p.confidence is None else float(calibrator.apply([p.confidence])[0]) for p in predictions]
 
 
-def _check_model_name(name: str) -> None:
+def check_model_name(name: str) -> None:
     """Refuse a name that can be no model before any work is done."""
     from nescio.models.load import ALIASES, resolve_model
 
     if name not in ALIASES:  # an alias may have to be downloaded, which can wait until the data are known to be sound
         resolve_model(name)
-
-
-def newest_report(root: Path = Path("runs")) -> Path:
-    """The report written last below `root`.
-
-    Raises:
-        DataError: There is none.
-    """
-    pages = sorted(root.glob("*/report/index.html"), key=lambda path: path.stat().st_mtime)
-    if not pages:
-        raise DataError(f"no report below '{root}'; run `nescio run configs/quickstart.yaml` first")
-    return pages[-1]
 
 
 def score_predictions(predictions: Path, *, data: str, split: str, out: Path) -> Path:
