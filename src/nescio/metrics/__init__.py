@@ -1,5 +1,6 @@
 """Metrics of decisions and confidences: pure functions on arrays, NumPy only (docs/metrics.md)."""
 
+from nescio.metrics.binomial import ShareInterval, wilson_interval
 from nescio.metrics.bootstrap import Interval, bootstrap_interval, percentile_interval, resample_counts
 from nescio.metrics.calibration import (
     NegativeLogLikelihood,
@@ -22,6 +23,7 @@ __all__ = [
     "NoiseFloor",
     "ReliabilityBins",
     "RiskCoverage",
+    "ShareInterval",
     "accuracy",
     "area_under_risk_coverage",
     "area_under_roc",
@@ -42,4 +44,5 @@ __all__ = [
     "reliability_bins",
     "resample_counts",
     "risk_coverage_curve",
+    "wilson_interval",
 ]
