@@ -1,0 +1,35 @@
+"""Questions with samples and grades, of which a test names only what it is about."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from nescio.records import Question, Sample, SampleGrade, Verdict
+
+Case = tuple[Question, list[Sample], list[SampleGrade]]
+
+
+@pytest.fixture(scope="session")
+def make_case() -> Callable[..., Case]:
+    """Make a question whose right answers are written as given and whose other answers are `Lyon` (or the text behind a colon).
+
+    Answers are words with the greedy one first: `+` right, `-` wrong, `?` ungraded, `~` abstained; text may follow after a colon.
+    """
+    verdicts: dict[str, Verdict] = {"+": "correct", "-": "incorrect", "?": "ungraded", "~": "abstained"}
+    usual = {"+": "Paris", "-": "Lyon", "?": "Nice", "~": "No idea"}
+
+    def make(said: str | Sequence[str], id: str = "q1", **fields: object) -> Case:
+        question = {
+            "id": id,
+            "group": f"group of {id}",
+            "question": "What is the capital?",
+            "answers": ("the GOLD city", "Paris"),
+        }
+        words = said.split() if isinstance(said, str) else said
+        samples = [Sample(question_id=id, index=i, text=word[2:] or usual[word[0]]) for i, word in enumerate(words)]
+        grades = [SampleGrade(question_id=id, index=i, verdict=verdicts[w[0]], reason="a test") for i, w in enumerate(words)]
+        return Question.model_validate(question | fields), samples, grades
+
+    return make
