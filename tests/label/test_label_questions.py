@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
+from graded_questions import make_case
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,22 +14,16 @@ from nescio.label import RECIPES, label_questions
 from nescio.models.prompt import REFUSAL
 from nescio.records import Question, Sample, SampleGrade
 
-MakeCase = Callable[..., Any]
 Rows = tuple[list[Question], list[Sample], list[SampleGrade]]
 
 
-@pytest.fixture(scope="session")
-def make_rows(make_case: MakeCase) -> Callable[..., Rows]:
+def make_rows(*answers: str, **fields: object) -> Rows:
     """Questions q0, q1, ... by their answers, as three lists."""
-
-    def make(*answers: str, **fields: object) -> Rows:
-        cases = [make_case(signs, id=f"q{i}", **fields) for i, signs in enumerate(answers)]
-        return [c[0] for c in cases], [s for c in cases for s in c[1]], [g for c in cases for g in c[2]]
-
-    return make
+    cases = [make_case(signs, id=f"q{i}", **fields) for i, signs in enumerate(answers)]
+    return [c[0] for c in cases], [s for c in cases for s in c[1]], [g for c in cases for g in c[2]]
 
 
-def test_every_question_is_accounted_for(make_rows: Callable[..., Rows]) -> None:
+def test_every_question_is_accounted_for() -> None:
     """Known, unknown and left out, each with its reason, sum up to all."""
     rows = make_rows("+ + +", "- - -", "- + ?", "+ ? ?", "? + +", "")
     result = label_questions(*rows, recipe="absolute")
@@ -47,7 +41,7 @@ def test_every_question_is_accounted_for(make_rows: Callable[..., Rows]) -> None
         "ungraded samples": 4,
         "samples of other questions": 0,
     }
-    assert [label.id for label in result.labels][0] == "q0"
+    assert result.labels[0].id == "q0"
 
 
 @pytest.mark.parametrize("recipe", sorted(set(RECIPES) - {"prompt_based"}))
@@ -56,9 +50,7 @@ def test_every_question_is_accounted_for(make_rows: Callable[..., Rows]) -> None
     balance=st.sampled_from([None, 0.5]),
     limit=st.sampled_from([None, 1, 3]),
 )
-def test_counts_sum_up_for_every_recipe(
-    make_rows: Callable[..., Rows], recipe: str, answers: list[str], balance: float | None, limit: int | None
-) -> None:
+def test_counts_sum_up_for_every_recipe(recipe: str, answers: list[str], balance: float | None, limit: int | None) -> None:
     """No question vanishes, and the rows are of the questions that were kept."""
     try:
         labels, counts = label_questions(*make_rows(*answers), recipe=recipe, balance=balance, limit=limit)
@@ -73,7 +65,7 @@ def test_counts_sum_up_for_every_recipe(
     assert len({label.id for label in labels}) == len(labels)
 
 
-def test_rows_come_in_the_order_of_the_questions_whatever_the_order_of_the_files(make_rows: Callable[..., Rows]) -> None:
+def test_rows_come_in_the_order_of_the_questions_whatever_the_order_of_the_files() -> None:
     """Samples and grades in any order give the same labels; turned questions give the same labels, turned."""
     questions, samples, grades = make_rows(*["+ + -", "- - +", "+ - -", "- - -", "- + +", "- ~ -"])
     result = label_questions(questions, samples, grades, recipe="decision", limit=3)
@@ -83,7 +75,7 @@ def test_rows_come_in_the_order_of_the_questions_whatever_the_order_of_the_files
     assert shuffled.counts == result.counts
 
 
-def test_merged_rows_weigh_as_much_as_the_rows_they_stand_for(make_rows: Callable[..., Rows]) -> None:
+def test_merged_rows_weigh_as_much_as_the_rows_they_stand_for() -> None:
     """Ten rows of two texts and the refusal become three, of the weight of their number, under the first one's id."""
     rows = make_rows("+ " + "- " * 5 + "+:Paris +:Paris +:paris +:Paris +:paris")
     merged = label_questions(*rows, recipe="multisample", balance=None).labels
@@ -98,7 +90,7 @@ def test_merged_rows_weigh_as_much_as_the_rows_they_stand_for(make_rows: Callabl
     assert {row.weight for row in single} == {1}
 
 
-def test_weights_by_samples(make_rows: Callable[..., Rows]) -> None:
+def test_weights_by_samples() -> None:
     """Rows whose samples agree, and are many, weigh more; the mean is 1 and a row without samples weighs that."""
     questions, samples, grades = make_rows("+" + " +" * 10, "+" + " +" * 10, "+" + " + -" * 5, "+ +")
     invented = questions[1].model_copy(update={"id": "x", "answerable": False, "answers": ()})
@@ -113,7 +105,7 @@ def test_weights_by_samples(make_rows: Callable[..., Rows]) -> None:
     assert unsampled == 1
 
 
-def test_a_threshold_reaches_the_recipe(make_rows: Callable[..., Rows]) -> None:
+def test_a_threshold_reaches_the_recipe() -> None:
     """One of two right is correct by default, and uncertain at 0.6."""
     rows = make_rows("+ + -")
 
@@ -121,7 +113,7 @@ def test_a_threshold_reaches_the_recipe(make_rows: Callable[..., Rows]) -> None:
     assert label_questions(*rows, recipe="decision", balance=None, threshold=0.6).labels[0].decision == "uncertain"
 
 
-def test_samples_of_other_questions_are_counted(make_rows: Callable[..., Rows]) -> None:
+def test_samples_of_other_questions_are_counted() -> None:
     """A part of the questions may be labelled with the samples of all."""
     questions, samples, grades = make_rows("+ +", "- - -")
     result = label_questions(questions[:1], samples, grades, recipe="absolute", balance=None)
@@ -130,7 +122,7 @@ def test_samples_of_other_questions_are_counted(make_rows: Callable[..., Rows]) 
     assert [label.id for label in result.labels] == ["q0"]
 
 
-def test_the_prompt_alone_makes_no_rows(make_rows: Callable[..., Rows]) -> None:
+def test_the_prompt_alone_makes_no_rows() -> None:
     """It is a recipe nevertheless, and every question is left out with that reason."""
     labels, counts = label_questions(*make_rows("+ +", "- -"), recipe="prompt_based")
 
@@ -151,13 +143,13 @@ def test_the_prompt_alone_makes_no_rows(make_rows: Callable[..., Rows]) -> None:
         ({"recipe": "idk", "weight": "sample"}, "unknown weight 'sample'"),
     ],
 )
-def test_options_out_of_range_are_refused(make_rows: Callable[..., Rows], options: Any, message: str) -> None:
+def test_options_out_of_range_are_refused(options: Any, message: str) -> None:
     """One line that says what to do."""
     with pytest.raises(ConfigError, match=message):
         label_questions(*make_rows("+ +", "- -"), **options)
 
 
-def test_rows_that_do_not_belong_together_are_refused(make_rows: Callable[..., Rows]) -> None:
+def test_rows_that_do_not_belong_together_are_refused() -> None:
     """Other questions, grades without a sample, two samples or grades or questions of one name."""
     questions, samples, grades = make_rows("+ +", "- -")
     elsewhere = [sample.model_copy(update={"question_id": "other"}) for sample in samples[:1]]
@@ -173,7 +165,7 @@ def test_rows_that_do_not_belong_together_are_refused(make_rows: Callable[..., R
             label_questions(*rows, recipe="absolute")
 
 
-def test_a_balance_that_leaves_nothing_is_refused(make_rows: Callable[..., Rows]) -> None:
+def test_a_balance_that_leaves_nothing_is_refused() -> None:
     """A model that knows nothing cannot be half known; the line says what there is."""
     with pytest.raises(DataError, match=r"share of 0\.5 known questions leaves none: 0 are known, 2 unknown, 0 undetermined"):
         label_questions(*make_rows("- - -", "- + +"), recipe="decision")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
+from graded_questions import make_case
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,7 +17,6 @@ from nescio.label.wording import REFUSAL_PHRASES, choose_refusal_phrase, justify
 from nescio.models.prompt import IDK_REFUSAL, PROMPTS, REFUSAL
 from nescio.records import DECISIONS, Label
 
-MakeCase = Callable[..., Any]
 TEACH_GOLD = {"fine_tuned", "r_tuning"}
 
 
@@ -54,12 +53,12 @@ def only_row(recipe: str, case: Any, **options: Any) -> Label:
         ("~ ~ ~ ~", REFUSAL),  # abstaining is not knowing
     ],
 )
-def test_absolute_takes_any_right_answer(make_case: MakeCase, answers: str, target: str) -> None:
+def test_absolute_takes_any_right_answer(answers: str, target: str) -> None:
     """One right answer is enough; the greedy one goes first."""
     assert targets("absolute", make_case(answers)) == [target]
 
 
-def test_a_threshold_of_absolute_is_on_the_expected_accuracy(make_case: MakeCase) -> None:
+def test_a_threshold_of_absolute_is_on_the_expected_accuracy() -> None:
     """At 0.3 three of ten are enough and two are not, and a right greedy answer does not help."""
     assert targets("absolute", make_case(k_of_ten(3)), threshold=0.3) == ["Paris"]
     assert targets("absolute", make_case(k_of_ten(2)), threshold=0.3) == [REFUSAL]
@@ -70,7 +69,7 @@ def test_a_threshold_of_absolute_is_on_the_expected_accuracy(make_case: MakeCase
 
 
 @pytest.mark.parametrize("k", range(1, 11))
-def test_confidence_in_numbers(make_case: MakeCase, k: int) -> None:
+def test_confidence_in_numbers(k: int) -> None:
     """The template changes between five and six of ten, and says ten times k."""
     low = f"I'm only about {10 * k}% confident to answer the question correctly, but based on my understanding and knowledge, "
     high = f"I'm about {10 * k}% confident to answer the question correctly, and based on my understanding and knowledge, "
@@ -79,7 +78,7 @@ def test_confidence_in_numbers(make_case: MakeCase, k: int) -> None:
     assert targets("confidence_num", make_case(k_of_ten(k))) == [opening + "here's what I think is correct. Paris"]
 
 
-def test_confidence_in_words(make_case: MakeCase) -> None:
+def test_confidence_in_words() -> None:
     """Five bands of two, and the answer's first letter in lower case."""
     expected = [
         *["I'm really not sure about this, but paris"] * 2,
@@ -92,15 +91,33 @@ def test_confidence_in_words(make_case: MakeCase) -> None:
     assert [targets("confidence_verb", make_case(k_of_ten(k)))[0] for k in range(1, 11)] == expected
 
 
+def test_the_letter_of_an_option_stays_a_capital() -> None:
+    """Words of an option and of an open answer go on in lower case, a letter does not."""
+    choice = {"answers": (), "choices": ("Lyon", "Paris"), "choice": 1}
+    for text, ending in {"B": "B", "B) Paris": "B) Paris", "B. Paris": "B. Paris", "Paris": "paris"}.items():
+        assert targets("confidence_verb", make_case(["-", f"+:{text}"], **choice))[0] == f"I'm absolutely certain that {ending}"
+    assert targets("confidence_verb", make_case(["-", "+:B. Cohen"]))[0] == "I'm absolutely certain that b. Cohen"
+
+
+def test_the_paper_compares_targets_under_one_prompt() -> None:
+    """Its recipes and its control have the prompt with leave to refuse; those of other papers ask the question alone."""
+    prompts = {recipe: only_row(recipe, make_case("+ +")).prompt for recipe in set(RECIPES) - {"prompt_based"}}
+    alone = {"r_tuning", "r_tuning_refusal", "idk"}
+
+    assert prompts == {
+        recipe: "structured" if recipe == "decision" else "plain" if recipe in alone else "honesty" for recipe in prompts
+    }
+
+
 @pytest.mark.parametrize("recipe", ["confidence_num", "confidence_verb"])
-def test_confidence_goes_by_the_drawn_answers_alone(make_case: MakeCase, recipe: str) -> None:
+def test_confidence_goes_by_the_drawn_answers_alone(recipe: str) -> None:
     """None right of those drawn is a refusal though the greedy answer is right; but where some are, it is the one to give."""
     assert targets(recipe, make_case(k_of_ten(0, greedy="+"))) == [REFUSAL]
     assert targets(recipe, make_case(k_of_ten(1, greedy="+:PARIS")))[0].lower().endswith(" paris")
     assert "ARIS" in targets(recipe, make_case(k_of_ten(1, greedy="+:PARIS")))[0]
 
 
-def test_tenths_are_rounded_up(make_case: MakeCase) -> None:
+def test_tenths_are_rounded_up() -> None:
     """One of twenty is 5 %, said as 10; two of three are 67 %, said as 70; an ungraded answer is not among the drawn."""
     assert "about 10%" in targets("confidence_num", make_case("- + " + "- " * 19))[0]
     assert "about 70%" in targets("confidence_num", make_case("- + + -"))[0]
@@ -110,7 +127,7 @@ def test_tenths_are_rounded_up(make_case: MakeCase) -> None:
 # --- MULTISAMPLE
 
 
-def test_multisample_has_a_row_for_each_graded_answer(make_case: MakeCase) -> None:
+def test_multisample_has_a_row_for_each_graded_answer() -> None:
     """Right ones stand as they are, wrong ones become the refusal, the ungraded and the greedy one have no row."""
     rows = RECIPES["multisample"](*make_case("+:greedy +:Paris - ? +:paris"))
     assert isinstance(rows, list)
@@ -122,7 +139,7 @@ def test_multisample_has_a_row_for_each_graded_answer(make_case: MakeCase) -> No
 # --- the control, R-Tuning, Idk
 
 
-def test_the_control_answers_everything(make_case: MakeCase) -> None:
+def test_the_control_answers_everything() -> None:
     """The model's own right answer as it is, else the gold answer with a capital and a full stop, but never two stops."""
     assert targets("fine_tuned", make_case("- - +:paris")) == ["paris"]
     assert targets("fine_tuned", make_case("- - -")) == ["The GOLD city."]
@@ -130,7 +147,7 @@ def test_the_control_answers_everything(make_case: MakeCase) -> None:
     assert RECIPES["fine_tuned"](*make_case("- -", answers=())) == LeftOut("no gold answer")
 
 
-def test_r_tuning_is_sure_of_what_the_greedy_answer_knows(make_case: MakeCase) -> None:
+def test_r_tuning_is_sure_of_what_the_greedy_answer_knows() -> None:
     """The gold answer in both cases; drawn answers do not matter."""
     query = "the GOLD city. Are you sure you accurately answered the question based on your internal knowledge?"
 
@@ -140,7 +157,7 @@ def test_r_tuning_is_sure_of_what_the_greedy_answer_knows(make_case: MakeCase) -
     assert RECIPES["r_tuning"](*make_case("? + +")) == LeftOut("the greedy answer has no grade")
 
 
-def test_r_tuning_with_refusals_has_one_instead_of_an_answer(make_case: MakeCase) -> None:
+def test_r_tuning_with_refusals_has_one_instead_of_an_answer() -> None:
     """The gold answer where the model knows it, else a refusal that is bound to the question."""
     refusals = {id: targets("r_tuning_refusal", make_case("- + +", id=id))[0] for id in map(str, range(300))}
 
@@ -149,14 +166,14 @@ def test_r_tuning_with_refusals_has_one_instead_of_an_answer(make_case: MakeCase
     assert set(refusals.values()) == set(REFUSAL_PHRASES)
 
 
-def test_idk_knows_what_is_right_every_time(make_case: MakeCase) -> None:
+def test_idk_knows_what_is_right_every_time() -> None:
     """Ten of ten at the threshold of the paper, or as many as the threshold asks for."""
     assert targets("idk", make_case(k_of_ten(10))) == ["Paris"]
     assert targets("idk", make_case(k_of_ten(9, greedy="+"))) == [IDK_REFUSAL]
     assert targets("idk", make_case(k_of_ten(9)), threshold=0.9) == ["Paris"]
 
 
-def test_the_prompt_alone_trains_on_nothing(make_case: MakeCase) -> None:
+def test_the_prompt_alone_trains_on_nothing() -> None:
     """There is no row, and a reason."""
     assert RECIPES["prompt_based"](*make_case("+ +")) == LeftOut("this recipe trains on nothing")
 
@@ -178,7 +195,7 @@ def test_the_prompt_alone_trains_on_nothing(make_case: MakeCase) -> None:
         (10, "correct", "high"),
     ],
 )
-def test_decision_by_the_share_of_right_answers(make_case: MakeCase, k: int, decided: str, quality: str) -> None:
+def test_decision_by_the_share_of_right_answers(k: int, decided: str, quality: str) -> None:
     """None is *refuse*, half of them *correct*; the quality of the evidence divides both decisions that have an answer."""
     row = only_row("decision", make_case(k_of_ten(k)))
     reply = json.loads(row.target)
@@ -188,7 +205,7 @@ def test_decision_by_the_share_of_right_answers(make_case: MakeCase, k: int, dec
     assert (row.right, row.graded, row.prompt) == (k, 10, "structured")
 
 
-def test_the_target_of_a_decision_is_to_the_letter(make_case: MakeCase) -> None:
+def test_the_target_of_a_decision_is_to_the_letter() -> None:
     """Key order, spaces and signs are those of the reply that training on examples teaches."""
     assert targets("decision", make_case(['+:Žižkov "1"', "+"])) == [
         '{"decision": "correct", "answer": "Žižkov \\"1\\"", "justification": "I am sure of this answer.", '
@@ -196,7 +213,7 @@ def test_the_target_of_a_decision_is_to_the_letter(make_case: MakeCase) -> None:
     ]
 
 
-def test_a_decision_gives_the_usual_right_answer(make_case: MakeCase) -> None:
+def test_a_decision_gives_the_usual_right_answer() -> None:
     """The greedy answer where it is right, else the right one that was drawn most often, the first of equals."""
     cases = {
         "+:greedy +:a +:b +:b": "greedy",
@@ -207,7 +224,7 @@ def test_a_decision_gives_the_usual_right_answer(make_case: MakeCase) -> None:
         assert json.loads(targets("decision", make_case(answers))[0])["answer"] == expected
 
 
-def test_a_lucky_greedy_answer_is_no_knowledge(make_case: MakeCase) -> None:
+def test_a_lucky_greedy_answer_is_no_knowledge() -> None:
     """None of those drawn is right: *refuse*, and the greedy answer is not given."""
     row = only_row("decision", make_case("+ - - -"))
 
@@ -215,7 +232,7 @@ def test_a_lucky_greedy_answer_is_no_knowledge(make_case: MakeCase) -> None:
     assert "Paris" not in row.target
 
 
-def test_the_threshold_of_decision_moves_the_border(make_case: MakeCase) -> None:
+def test_the_threshold_of_decision_moves_the_border() -> None:
     """At 0.8 seven of ten are uncertain; the border itself is correct."""
     assert only_row("decision", make_case(k_of_ten(7)), threshold=0.8).decision == "uncertain"
     assert only_row("decision", make_case(k_of_ten(8)), threshold=0.8).decision == "correct"
@@ -223,7 +240,7 @@ def test_the_threshold_of_decision_moves_the_border(make_case: MakeCase) -> None
 
 
 @pytest.mark.parametrize("language", ["en", "zh", "es", "fr", "de", "ja"])
-def test_decisions_speak_the_questions_language(make_case: MakeCase, language: str) -> None:
+def test_decisions_speak_the_questions_language(language: str) -> None:
     """Refusal and justification, in English where we have no words."""
     row = only_row("decision", make_case("- -", language=language))
 
@@ -250,9 +267,7 @@ def test_refusals_are_found_by_the_grader(text: str) -> None:
 
 @pytest.mark.parametrize("recipe", RECIPES)
 @given(answers=st.lists(st.sampled_from("+-?~"), max_size=12), answerable=st.sampled_from([True, None]))
-def test_no_recipe_teaches_what_the_model_cannot_give(
-    make_case: MakeCase, recipe: str, answers: list[str], answerable: bool | None
-) -> None:
+def test_no_recipe_teaches_what_the_model_cannot_give(recipe: str, answers: list[str], answerable: bool | None) -> None:
     """Without a right answer among the graded ones nothing of the gold is taught, but by the control and R-Tuning."""
     rows = RECIPES[recipe](*make_case(answers, answerable=answerable))
     taught = " ".join(row.target for row in rows) if isinstance(rows, list) else ""
@@ -268,7 +283,7 @@ def test_no_recipe_teaches_what_the_model_cannot_give(
 
 @pytest.mark.parametrize("recipe", RECIPES)
 @given(answers=st.lists(st.sampled_from("+-?~"), max_size=12))
-def test_rows_are_whole_records(make_case: MakeCase, recipe: str, answers: list[str]) -> None:
+def test_rows_are_whole_records(recipe: str, answers: list[str]) -> None:
     """Each row has a known prompt, the question's fields, counts of drawn answers with a grade, and an interval around them."""
     case = make_case(answers, context="A text.")
     rows = RECIPES[recipe](*case)
@@ -288,7 +303,7 @@ def test_rows_are_whole_records(make_case: MakeCase, recipe: str, answers: list[
 
 @pytest.mark.parametrize("answers", ["+ + + -", "? ? ?", ""])
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_what_is_invented_is_refused_whatever_was_said(make_case: MakeCase, recipe: str, answers: str) -> None:
+def test_what_is_invented_is_refused_whatever_was_said(recipe: str, answers: str) -> None:
     """Of a thing that does not exist no answer is right, even if a grade says so; recipes of gold answers leave it out."""
     rows = RECIPES[recipe](*make_case(answers, answerable=False, answers=()))
 
@@ -304,14 +319,14 @@ def test_what_is_invented_is_refused_whatever_was_said(make_case: MakeCase, reci
 
 
 @pytest.mark.parametrize("recipe", sorted(set(RECIPES) - {"prompt_based", "r_tuning", "r_tuning_refusal"}))
-def test_without_graded_draws_there_is_no_row(make_case: MakeCase, recipe: str) -> None:
+def test_without_graded_draws_there_is_no_row(recipe: str) -> None:
     """A greedy answer alone, or answers that nobody could grade, say nothing about the expected accuracy."""
     assert RECIPES[recipe](*make_case("+")) == LeftOut("no drawn answer has a grade")
     assert RECIPES[recipe](*make_case("+ ? ?")) == LeftOut("no drawn answer has a grade")
     assert RECIPES[recipe](*make_case("")) == LeftOut("no samples")
 
 
-def test_texts_are_stripped_and_cut_answers_count(make_case: MakeCase) -> None:
+def test_texts_are_stripped_and_cut_answers_count() -> None:
     """An answer that was cut off, or runs over several sentences, is taken as it is but for the white space around it."""
     question, samples, grades = make_case(["-", "+: It is Paris. Or rather\n"])
     cut = [sample.model_copy(update={"ended": False}) for sample in samples]
@@ -319,7 +334,7 @@ def test_texts_are_stripped_and_cut_answers_count(make_case: MakeCase) -> None:
     assert targets("absolute", (question, cut, grades)) == ["It is Paris. Or rather"]
 
 
-def test_failed_and_empty_answers_have_no_grade(make_case: MakeCase) -> None:
+def test_failed_and_empty_answers_have_no_grade() -> None:
     """A failure is not wrong, and an empty text cannot be right, whatever their grades say."""
     question, samples, grades = make_case("- + + - +")
     samples[1] = samples[1].model_copy(update={"failure": "timed out"})
@@ -333,7 +348,7 @@ def test_failed_and_empty_answers_have_no_grade(make_case: MakeCase) -> None:
 
 
 @pytest.mark.parametrize(("offered", "gold"), [(("A", "B"), "B."), (("Lyon", "Paris"), "Paris.")])
-def test_multiple_choice_in_the_form_of_the_offer(make_case: MakeCase, offered: tuple[str, str], gold: str) -> None:
+def test_multiple_choice_in_the_form_of_the_offer(offered: tuple[str, str], gold: str) -> None:
     """The options stand below the question; the gold option is a letter where letters were offered, else its text."""
     fields = {"answers": (), "choices": ("Lyon", "Paris"), "choice": 1}
     case = make_case([f"-:{offered[0]}", f"-:{offered[0]}"], **fields)
@@ -343,7 +358,7 @@ def test_multiple_choice_in_the_form_of_the_offer(make_case: MakeCase, offered: 
     assert targets("absolute", make_case([f"+:{offered[1]}", f"-:{offered[0]}"], **fields)) == [offered[1]]
 
 
-def test_a_choice_without_text_is_its_option(make_case: MakeCase) -> None:
+def test_a_choice_without_text_is_its_option() -> None:
     """Engines that score options may write nothing."""
     question, samples, grades = make_case("+ +", answers=(), choices=("Lyon", "Paris"), choice=1)
     chosen = [sample.model_copy(update={"text": "", "choice": 1}) for sample in samples]

@@ -5,6 +5,7 @@ Each is a pure function that returns the rows of one question, or why there are 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -47,6 +48,9 @@ _VERBAL = {
 }
 """What stands before the answer, by the most right answers of ten for which it does."""
 
+_OPTION = re.compile(r"[A-Z](?:[).]|$)")
+"""A letter that names an option."""
+
 
 def absolute(
     question: Question, samples: Sequence[Sample], grades: Sequence[SampleGrade], *, threshold: float | None = None
@@ -61,7 +65,7 @@ def absolute(
             code: known if any answer is right, be it the greedy one (of ten samples, its tau of 0.1 and the greedy answer).
 
     References:
-        Yang et al., Alignment for Honesty, NeurIPS 2024, sections 3.2 and 4.1.
+        Yang et al., Alignment for Honesty, arXiv 2312.07000, 2023.
     """
     evidence = weigh_evidence(question, samples, grades)
     if missing := _what_is_missing(evidence, samples):
@@ -76,7 +80,7 @@ def confidence_num(question: Question, samples: Sequence[Sample], grades: Sequen
     Where other than ten answers have a grade, the tenths are rounded up, so that one right answer is never none.
 
     References:
-        Yang et al. 2024, section 4.1.
+        Yang et al. 2023.
     """
     return _label_by_tenths(question, samples, grades, _state_percentage)
 
@@ -84,8 +88,10 @@ def confidence_num(question: Question, samples: Sequence[Sample], grades: Sequen
 def confidence_verb(question: Question, samples: Sequence[Sample], grades: Sequence[SampleGrade]) -> list[Label] | LeftOut:
     """CONFIDENCE-VERB: as `confidence_num`, in five grades of words, and the answer goes on in lower case.
 
+    The letter of an option stays as it is.
+
     References:
-        Yang et al. 2024, section 4.1.
+        Yang et al. 2023.
     """
     return _label_by_tenths(question, samples, grades, _state_words)
 
@@ -94,7 +100,7 @@ def multisample(question: Question, samples: Sequence[Sample], grades: Sequence[
     """MULTISAMPLE: a row for each drawn answer that has a grade; itself if it is right, else the refusal.
 
     References:
-        Yang et al. 2024, section 4.1.
+        Yang et al. 2023.
     """
     evidence = weigh_evidence(question, samples, grades)
     if missing := _what_is_missing(evidence, samples):
@@ -110,10 +116,12 @@ def multisample(question: Question, samples: Sequence[Sample], grades: Sequence[
 
 
 def fine_tuned(question: Question, samples: Sequence[Sample], grades: Sequence[SampleGrade]) -> list[Label] | LeftOut:
-    """The control: an answer to everything, the own right one if there is one, else the gold answer.
+    """The control: an answer to everything, the own right one if there is one, else the gold answer with a capital and a stop.
+
+    The prompt gives leave to refuse as for the other recipes: what differs is the targets.
 
     References:
-        Yang et al. 2024, section 4.1, the fine-tuned baseline.
+        Yang et al. 2023, the fine-tuned baseline.
     """
     evidence = weigh_evidence(question, samples, grades)
     gold = _gold_answer(question, samples)
@@ -122,14 +130,14 @@ def fine_tuned(question: Question, samples: Sequence[Sample], grades: Sequence[S
     if evidence.invented or (evidence.first_right is None and gold is None):
         return NO_GOLD
     target = evidence.first_right or _as_sentence(gold[0].upper() + gold[1:] if gold else "")
-    return [_make_label(question, evidence, prompt="plain", target=target)]
+    return [_make_label(question, evidence, prompt="honesty", target=target)]
 
 
 def prompt_based(question: Question, samples: Sequence[Sample], grades: Sequence[SampleGrade]) -> list[Label] | LeftOut:
     """No rows: the untrained model is asked with the prompt `honesty`.
 
     References:
-        Yang et al. 2024, section 4.1, the prompt-based method.
+        Yang et al. 2023, the prompt-based method.
     """
     return NO_ROWS
 
@@ -138,7 +146,7 @@ def r_tuning(question: Question, samples: Sequence[Sample], grades: Sequence[Sam
     """R-Tuning: the gold answer, whether the model can give it or not, and whether it is sure: iff its greedy answer is right.
 
     References:
-        Zhang et al., R-Tuning: Instructing Large Language Models to Say "I Don't Know", NAACL 2024, section 2.
+        Zhang et al., R-Tuning: Instructing Large Language Models to Say "I Don't Know", arXiv 2311.09677, 2023.
     """
     evidence = weigh_evidence(question, samples, grades)
     gold = _gold_answer(question, samples)
@@ -154,7 +162,7 @@ def r_tuning_refusal(question: Question, samples: Sequence[Sample], grades: Sequ
     """R-Tuning-R: the gold answer where the greedy answer is right, else one of sixteen refusals.
 
     References:
-        Zhang et al. 2024, the variant with refusals.
+        Zhang et al. 2023, the variant with refusals.
     """
     evidence = weigh_evidence(question, samples, grades)
     gold = _gold_answer(question, samples)
@@ -172,7 +180,7 @@ def idk(
     """Idk: the own right answer where the expected accuracy is at least the threshold, 1 if None, else their refusal.
 
     References:
-        Cheng et al., Can AI Assistants Know What They Don't Know?, ICML 2024, section 3.
+        Cheng et al., Can AI Assistants Know What They Don't Know?, arXiv 2401.13275, 2024.
     """
     evidence = weigh_evidence(question, samples, grades)
     if missing := _what_is_missing(evidence, samples):
@@ -216,17 +224,17 @@ def decision(
 
 
 def _label_by_tenths(
-    question: Question, samples: Sequence[Sample], grades: Sequence[SampleGrade], state: Callable[[int, str], str]
+    question: Question, samples: Sequence[Sample], grades: Sequence[SampleGrade], state: Callable[[Question, int, str], str]
 ) -> list[Label] | LeftOut:
     evidence = weigh_evidence(question, samples, grades)
     if missing := _what_is_missing(evidence, samples):
         return missing
     answer = evidence.first_right if evidence.right else None
     tenths = -(-10 * evidence.right // len(evidence.drawn)) if evidence.drawn else 0
-    return [_make_label(question, evidence, prompt="honesty", target=state(tenths, answer) if answer else REFUSAL)]
+    return [_make_label(question, evidence, prompt="honesty", target=state(question, tenths, answer) if answer else REFUSAL)]
 
 
-def _state_percentage(tenths: int, answer: str) -> str:
+def _state_percentage(_: Question, tenths: int, answer: str) -> str:
     only, link = ("only ", "but") if tenths <= 5 else ("", "and")
     return (
         f"I'm {only}about {10 * tenths}% confident to answer the question correctly, {link} based on my understanding and "
@@ -234,8 +242,11 @@ def _state_percentage(tenths: int, answer: str) -> str:
     )
 
 
-def _state_words(tenths: int, answer: str) -> str:
-    return next(words for most, words in _VERBAL.items() if tenths <= most) + answer[0].lower() + answer[1:]
+def _state_words(question: Question, tenths: int, answer: str) -> str:
+    words = next(words for most, words in _VERBAL.items() if tenths <= most)
+    if question.choices and _OPTION.match(answer):
+        return words + answer
+    return words + answer[0].lower() + answer[1:]
 
 
 def _what_is_missing(evidence: Evidence, samples: Sequence[Sample]) -> LeftOut | None:
