@@ -13,15 +13,19 @@ from nescio.errors import ModelError
 from nescio.models.load import load_tokenizer
 from nescio.models.prompt import (
     FALLBACK_CHAT_TEMPLATE,
+    PROMPTS,
+    REFUSAL,
     SYSTEM_PROMPT,
     build_messages,
     encode_messages,
+    option_signs,
     render_completion,
+    render_question,
     render_user_message,
     reply_schema,
 )
 from nescio.models.tiny import CHAT_TEMPLATE
-from nescio.records import Example
+from nescio.records import Example, Question
 from nescio.train.rows import encode_rows
 
 REFUSES_SYSTEM = (
@@ -231,3 +235,45 @@ def test_the_context_comes_before_the_question() -> None:
     """Without a context there is no empty line for it."""
     assert render_user_message("Who?", "Ada.") == "Context: Ada.\nQuestion: Who?"
     assert render_user_message("Who?") == render_user_message("Who?", "") == "Question: Who?"
+
+
+# --- prompts by name
+
+
+@pytest.mark.parametrize("name", PROMPTS)
+@pytest.mark.parametrize("context", [None, "Ada won."])
+def test_every_prompt_is_a_system_turn_and_the_users(tokenizer: Any, name: str, context: str | None) -> None:
+    """Two turns, which every template takes; the context stands in front of the question, in the user's turn."""
+    system, user = PROMPTS[name]("Who won?", context)
+
+    assert (system["role"], user["role"]) == ("system", "user")
+    assert user["content"].startswith("Context: Ada won.\n" if context else "Q")
+    assert "Who won?" in user["content"]
+    assert "Ada" not in system["content"]
+    for template in (CHAT_TEMPLATE, REFUSES_SYSTEM, None):
+        assert system["content"] in decoded(tokenizer, template, [system, user])
+
+
+def test_the_plain_and_the_honest_question_differ_in_the_leave_to_refuse() -> None:
+    """The user's turn is the same, without a space at its end; only the honest one holds the refusal, word for word."""
+    plain, honest = PROMPTS["plain"]("Who won?", None), PROMPTS["honesty"]("Who won?", None)
+
+    assert plain[1] == honest[1] == {"role": "user", "content": "Q: Who won?\nA:"}
+    assert "I apologize, but I'm not able to provide an answer to the question." in honest[0]["content"]
+    assert honest[0]["content"].startswith(plain[0]["content"])
+    assert REFUSAL not in plain[0]["content"]
+
+
+def test_the_structured_prompt_is_that_of_prediction() -> None:
+    """Labels with a decision are trained on the prompt that prediction asks with."""
+    assert PROMPTS["structured"]("Who won?", "Ada.") == build_messages("Who won?", "Ada.")
+
+
+def test_options_stand_below_the_question() -> None:
+    """Lettered from A on, numbered where the alphabet ends; an open question is left as it is."""
+    question = Question(id="q", group="q", question="Who won?", choices=("Ada", "Bob", "Cy"), choice=1)
+
+    assert render_question(question) == "Who won?\nA. Ada\nB. Bob\nC. Cy"
+    assert render_question(question.model_copy(update={"choices": ()})) == "Who won?"
+    assert option_signs(26)[-1] == "Z"
+    assert option_signs(27)[-1] == "27"

@@ -14,6 +14,7 @@ from nescio.metrics.abstention import (
     penalty_curve,
     penalty_score,
 )
+from nescio.metrics.binomial import ShareInterval, wilson_interval
 from nescio.metrics.bootstrap import Interval, bootstrap_interval, percentile_interval, resample_counts
 from nescio.metrics.calibration import (
     NegativeLogLikelihood,
@@ -55,6 +56,7 @@ __all__ = [
     "NoiseFloor",
     "ReliabilityBins",
     "RiskCoverage",
+    "ShareInterval",
     "SkillRetention",
     "abstention_counts",
     "abstention_scores_benchmark",
@@ -100,4 +102,5 @@ __all__ = [
     "strict_accuracy",
     "truthful_rate",
     "truthfulness",
+    "wilson_interval",
 ]

@@ -1,4 +1,4 @@
-"""Teach a model the structured decision: LoRA fine-tuning on TRL's and PEFT's trainer."""
+"""Teach a model its replies, structured or free: LoRA fine-tuning on TRL's and PEFT's trainer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 
 from nescio.errors import TrainingError
 from nescio.models.load import LoadedModel
-from nescio.records import Example
+from nescio.records import Example, Label
 from nescio.store import translate_os_errors
 from nescio.train.frozen import FrozenLayers, decoder_layers
 from nescio.train.lora import linear_modules, speed_up_lora
@@ -40,7 +40,7 @@ class TrainedAdapter(NamedTuple):
 
 def train_adapter(
     loaded: LoadedModel,
-    examples: Sequence[Example],
+    examples: Sequence[Example | Label],
     folder: str | Path,
     *,
     epochs: float = 3,
@@ -70,20 +70,21 @@ def train_adapter(
     logs: str | Path | None = None,
     on_step: OnStep | None = None,
 ) -> TrainedAdapter:
-    """Fine-tune LoRA matrices on every linear layer, with loss on the structured reply only.
+    """Fine-tune LoRA matrices on every linear layer, with loss on the reply only.
 
     The loss of a batch is the mean over its rows of the reply's negative log-likelihood a token, plus `decision_weight` times
     that of the decision, `answer_weight` times the answer's a token where the decision is *correct*, and `twin_weight` times
     that of the right way round for twins: given that one of two rows has decision d and the other e, which has which? It is
     the conditional likelihood of matched pairs (Breslow and Day 1980, chapter 7), to which whatever the twins have in common
-    contributes nothing.
+    contributes nothing. A label's weight multiplies all of its loss, and a reply in free text has no decision and no twin: its
+    tokens are all that it adds.
 
     Training goes on from the newest whole checkpoint in `checkpoints`, to the same result as an undisturbed run. Under
     `accelerate launch` or `torchrun` the rows are shared out over the processes.
 
     Args:
         loaded: Model and tokenizer; the model is changed in place.
-        examples: The training split.
+        examples: Examples (the training split), labels, or both in one list.
         folder: Where the adapter goes; it appears when training has ended.
         epochs: Passes over the rows.
         learning_rate: Peak.
@@ -101,7 +102,8 @@ def train_adapter(
         decision_weight: Weight of the decision's negative log-likelihood, beside the mean over the reply.
         twin_weight: Weight of telling twins apart.
         answer_weight: Weight of the answer's mean negative log-likelihood a token, in rows to be decided *correct*.
-        short_passes: Further passes an epoch over rows cut off behind what has a weight of its own, their decision or answer.
+        short_passes: Further passes an epoch over rows cut off behind what has a weight of its own, their decision or answer;
+            replies in free text are not among them.
         balance_decisions: Let the three decisions weigh the same in sum, however often each occurs.
         max_length: Longest row allowed, in tokens.
         packing: How a batch is laid out.
@@ -114,7 +116,8 @@ def train_adapter(
         on_step: Progress.
 
     Raises:
-        TrainingError: No rows, a row too long, a tracker that cannot be used, or a loss that is not finite (with its step).
+        TrainingError: No rows, a row too long, a label that cannot be rendered, a tracker that cannot be used, or a loss that is
+            not finite (with its step).
         StoreError: The disk is full.
     """
     from datasets import Dataset
@@ -134,9 +137,10 @@ def train_adapter(
         balance=balance_decisions,
     )
     # Twins stay together: what tells them apart is then what moves the gradient, and they share more of their prompt.
-    units = pair_twins([example.group for example in examples], largest=min(2, batch_size))
+    units = pair_twins([row.group for row in rows], largest=min(2, batch_size))
     offered = rows + [row.shorten() for row in rows]
-    passes = units + [[number + len(rows) for number in unit] for unit in units] * short_passes
+    short = [[number + len(rows) for number in unit if rows[number].decides] for unit in units]
+    passes = units + [unit for unit in short if unit] * short_passes
     scratch = Path(checkpoints) if checkpoints else Path(f"{folder}-checkpoints")
     set_seed(seed)
     lora = LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=dropout, task_type="CAUSAL_LM", **_adapted_part(model, first_layer))

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from nescio.errors import TrainingError
-from nescio.train.packing import collate_shared_prefix
+from nescio.train.packing import LOSS_INPUTS, collate_shared_prefix
 from nescio.train.rows import TrainingRow
 
 LARGEST_STORE = 4 << 30
@@ -63,7 +63,7 @@ class FrozenLayers:
         model = self._model
         captured: list[Any] = []
         batch = collate_shared_prefix([row], config=model.config, dtype=model.dtype)
-        for unused in ("labels", "loss_weights", "twins", "rows"):
+        for unused in LOSS_INPUTS:
             del batch[unused]
         batch = torch.utils._pytree.tree_map(lambda tensor: tensor.to(model.device), batch)
         was_training = model.training

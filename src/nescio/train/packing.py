@@ -6,6 +6,7 @@ Both layouts carry, beside the model's inputs:
 - `loss_weights`: of the same shape; the loss is the sum of weight times negative log-likelihood,
 - `twins`: shape (pairs, 2, 2), row and column of the first token of both decisions of each pair of twins that are decided
   differently,
+- `twin_weights`: shape (pairs,), the weights of both rows of each pair together,
 - `rows`: how many rows there are, as the loss is a mean over rows.
 """
 
@@ -16,6 +17,9 @@ from itertools import pairwise
 from typing import Any
 
 from nescio.train.rows import IGNORED, TrainingRow
+
+LOSS_INPUTS = ("labels", "loss_weights", "twins", "twin_weights", "rows")
+"""What a batch holds for the loss; the rest is for the model."""
 
 
 def collate_shared_prefix(
@@ -34,8 +38,8 @@ def collate_shared_prefix(
 
     Returns:
         `input_ids` of shape (1, tokens), or `inputs_embeds` of shape (1, tokens, hidden) where states were given;
-        `position_ids`, `labels`, `loss_weights`, `twins`; and `attention_mask` of shape (1, 1, tokens, tokens), or one such
-        mask a kind of layer where the model mixes full and sliding attention.
+        `position_ids`, `labels`, `loss_weights`, `twins`, `twin_weights`; and `attention_mask` of shape (1, 1, tokens, tokens),
+        or one such mask a kind of layer where the model mixes full and sliding attention.
     """
     import torch
 
@@ -63,7 +67,7 @@ def collate_shared_prefix(
         "position_ids": places[None],
         "labels": torch.tensor([labels]),
         "loss_weights": torch.tensor([weights]) / len(rows),
-        "twins": _twins(rows, decisions),
+        **_twins(rows, decisions),
         "rows": torch.tensor(len(rows)),
         "attention_mask": _masks(visible, places, config=config, dtype=dtype),
     }
@@ -83,7 +87,7 @@ def collate_padded(rows: Sequence[TrainingRow], *, pad_token_id: int) -> dict[st
         batch["loss_weights"].append([weight / len(rows) for weight in row.loss_weights()] + [0.0] * pad)
     tensors = {key: torch.tensor(value) for key, value in batch.items()}
     decisions = [(number, row.decision_span[0]) for number, row in enumerate(rows)]
-    return tensors | {"twins": _twins(rows, decisions), "rows": torch.tensor(len(rows))}
+    return tensors | _twins(rows, decisions) | {"rows": torch.tensor(len(rows))}
 
 
 def shared_prompt(rows: Sequence[TrainingRow]) -> int:
@@ -105,19 +109,22 @@ def _labels(row: TrainingRow) -> list[int]:
     return labels
 
 
-def _twins(rows: Sequence[TrainingRow], decisions: Sequence[tuple[int, int]]) -> Any:
-    """Pairs of neighbours in one group whose decisions differ."""
+def _twins(rows: Sequence[TrainingRow], decisions: Sequence[tuple[int, int]]) -> dict[str, Any]:
+    """Pairs of neighbours in one group whose decisions differ, and the weights of these pairs."""
     import torch
 
     def label(row: TrainingRow) -> int:
         return row.input_ids[row.decision_span[0]]
 
     pairs = [
-        (decisions[place], decisions[place + 1])
+        (place, place + 1)
         for place, (row, other) in enumerate(pairwise(rows))
+        if row.decides and other.decides
         if row.group and row.group == other.group and row.whole == other.whole and label(row) != label(other)
     ]
-    return torch.tensor(pairs, dtype=torch.long).reshape(-1, 2, 2)
+    spots = torch.tensor([(decisions[first], decisions[second]) for first, second in pairs], dtype=torch.long)
+    weights = torch.tensor([rows[first].weight + rows[second].weight for first, second in pairs])
+    return {"twins": spots.reshape(-1, 2, 2), "twin_weights": weights}
 
 
 def _masks(visible: Any, positions: Any, *, config: Any, dtype: Any) -> Any:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nescio.errors import TrainingError
+from nescio.train.packing import LOSS_INPUTS
 from nescio.train.rows import IGNORED
 
 OnStep = Callable[[int, int, float], None]
@@ -87,9 +88,8 @@ def loss_of_batch(model: Any, batch: dict[str, Any], *, twin_weight: float) -> A
     """
     import torch
 
-    extra = ("labels", "loss_weights", "twins", "rows")
-    labels, weights, twins, rows = (batch[key] for key in extra)
-    inputs = {key: value for key, value in batch.items() if key not in extra}
+    labels, weights, twins, twin_weights, rows = (batch[key] for key in LOSS_INPUTS)
+    inputs = {key: value for key, value in batch.items() if key not in LOSS_INPUTS}
     # A token's loss is computed from the place before it.
     places = (labels[:, 1:] != IGNORED).any(0).nonzero()[:, 0]
     logits = model(**inputs, logits_to_keep=places, use_cache=False).logits.float()
@@ -102,7 +102,8 @@ def loss_of_batch(model: Any, batch: dict[str, Any], *, twin_weight: float) -> A
         own = labels[row, column]
         gain = of_both.gather(-1, own[..., None]) - of_both.gather(-1, own.flip(-1)[..., None])
         # log P(right way round) = log sigmoid of both rows' gains together; each pair stands for its two rows.
-        loss = loss + twin_weight * 2 * torch.nn.functional.softplus(-gain.sum((1, 2))).sum() / rows
+        wrong_way = torch.nn.functional.softplus(-gain.sum((1, 2)))
+        loss = loss + twin_weight * (twin_weights * wrong_way).sum() / rows
     return loss
 
 
