@@ -151,7 +151,7 @@ class SourceConfig(Section):
     """Questions of one source."""
 
     source: str = "facts"
-    """`facts` (the bank that ships with nescio), a file, a hub id, or the name of a setting; `{root}` stands for `questions.root`."""
+    """`facts` (the bank that ships with nescio), a file, a hub id or a setting's name; `{root}` stands for `questions.root`."""
     setting: str | None = None
     """How the original files of a public data set are read, where `source` is their folder."""
     split: str | None = None

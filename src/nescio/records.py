@@ -215,6 +215,23 @@ class Label(Record):
         return self.right / self.graded if self.right is not None and self.graded else None
 
 
+class Reply(Record):
+    """What a trained model replied to one question, refused or not."""
+
+    question_id: Text
+    """The question's id."""
+    text: str = ""
+    """The reply, without what only says how sure it is."""
+    refused: bool | None = None
+    """Whether the reply is a refusal where its form says so; None where that is for the grader to find out."""
+    confidence: Probability | None = None
+    """That answering is right, before any calibration; None where the recipe states none."""
+    forced: str | None = None
+    """The reply when it may not refuse; None where it did not or where that was not asked."""
+    failure: str | None = None
+    """Why there is no reply; None where there is one."""
+
+
 class Outcome(Record):
     """How one question was responded to before training and after it (Yang et al. 2023, section 3)."""
 

@@ -23,6 +23,10 @@ class SampleRequest:
     """Which answers: 0 is the greedy one, from 1 on they are drawn."""
     options: tuple[str, ...] = ()
     """Continuations to choose from; empty for an open question."""
+    begun: str = ""
+    """What the reply begins with; not part of the answer. The embedded engine only."""
+    forbidden: tuple[str, ...] = ()
+    """Texts that the reply may not begin with. The embedded engine only."""
 
 
 @dataclass(frozen=True)

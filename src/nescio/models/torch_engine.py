@@ -36,6 +36,8 @@ class Feed(NamedTuple):
     """Sources of chance, each of which picks a token from the distribution after the last token; None picks the likeliest."""
     temperature: float = 1.0
     """Of the distribution that chance picks from."""
+    forbidden: Sequence[int] = ()
+    """Tokens that are not picked."""
     targets: Sequence[int] = ()
     """The token whose log-probability is wanted behind each token read, as many as those."""
 
@@ -206,6 +208,9 @@ def _answer_feeds(feeds: Sequence[Feed], logits: Any) -> list[Any]:
         starts.append(place)
         place += len(feed.targets) or 1
     drawing = [number for number, feed in enumerate(feeds) if feed.draws]
+    for number in drawing:
+        if feeds[number].forbidden:
+            logits[starts[number], list(feeds[number].forbidden)] = float("-inf")
     drawn = iter(draw_tokens(logits[[starts[n] for n in drawing]], [feeds[n] for n in drawing]) if drawing else ())
     answers: list[Any] = []
     for feed, start in zip(feeds, starts, strict=True):

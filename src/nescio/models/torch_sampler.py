@@ -80,6 +80,8 @@ class TorchSampler:
     def _make_writer(self, request: SampleRequest, settings: DrawSettings) -> _Writer:
         tokenizer = self._loaded.tokenizer
         prompt = encode_messages(tokenizer, request.messages) if request.messages else encode_text(tokenizer, request.text)
+        if request.begun:
+            prompt = [*prompt, *tokenizer(request.begun, add_special_tokens=False)["input_ids"]]
         if request.options:
             return _Chooser(request, settings, tokenizer, prompt, self._end_tokens)
         return _Answerer(request, settings, tokenizer, prompt, self._end_tokens)
@@ -142,9 +144,20 @@ class _Answerer(_Writer):
     def reach(self) -> int:
         return self.settings.max_new_tokens
 
+    def __post_init__(self) -> None:
+        """Tokenise what the reply may not begin with."""
+        encode = self.tokenizer
+        self.forbidden = [encode(text, add_special_tokens=False)["input_ids"] for text in self.request.forbidden]
+
     def program(self) -> RowProgram:
         members = [_Member(index, self.chance(index)) for index in self.request.indices]
-        return self._write(Feed(self.own_prompt, draws=_chances(members), temperature=self.settings.temperature), [], members)
+        feed = Feed(self.own_prompt, temperature=self.settings.temperature)
+        return self._write(self._ask(feed, [], members), [], members)
+
+    def _ask(self, feed: Feed, written: list[int], members: list[_Member]) -> Feed:
+        """The feed with the members' draws, and without the tokens that would complete a forbidden beginning."""
+        forbidden = tuple(text[-1] for text in self.forbidden if text[:-1] == written)
+        return feed._replace(draws=[member.chance for member in members], forbidden=forbidden)
 
     def _write(self, feed: Feed, written: list[int], members: list[_Member]) -> RowProgram:
         """Write on for samples that have the same tokens so far; where they part, the first go on and the others fork."""
@@ -160,7 +173,8 @@ class _Answerer(_Writer):
             going_on = [(token, part) for token, part in parts.items() if not self._finish(part, [*written, token])]
             if not going_on:
                 return
-            feeds = [Feed([token], draws=_chances(part), temperature=feed.temperature) for token, part in going_on]
+            temperature = feed.temperature
+            feeds = [self._ask(Feed([t], temperature=temperature), [*written, t], part) for t, part in going_on]
             rest = zip(feeds[1:], going_on[1:], strict=True)
             forks = [self._write(other, [*written, token], part) for other, (token, part) in rest]
             token, members = going_on[0]
@@ -199,7 +213,7 @@ class _Chooser(_Writer):
         self.options = [self._continue(option) for option in self.request.options]
 
     def _continue(self, option: str) -> list[int]:
-        if self.request.messages:
+        if self.request.messages or self.request.begun:
             return list(self.tokenizer(option, add_special_tokens=False)["input_ids"])
         # The border of prompt and option may fall within a token: what the whole text has more of is the option's.
         return encode_text(self.tokenizer, self.request.text + option)[len(self.prompt) :]
@@ -236,10 +250,6 @@ def _choose(log_likelihoods: Sequence[float], chance: np.random.Generator | None
     if chance is None:
         return int(np.argmax(log_likelihoods))
     return int(np.argmax(np.array(log_likelihoods) / temperature + gumbel(chance, len(log_likelihoods))))
-
-
-def _chances(members: Sequence[_Member]) -> list[np.random.Generator | None]:
-    return [member.chance for member in members]
 
 
 def _rounded(values: Sequence[float]) -> tuple[float, ...]:

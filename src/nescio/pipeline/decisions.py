@@ -1,4 +1,4 @@
-"""The line for examples with known decisions: data, train, predict, grade, calibrate, evaluate, report; finished stages are not run again."""
+"""The line for examples whose decisions are known: data, train, predict, grade, calibrate, evaluate, report."""
 
 from __future__ import annotations
 

@@ -1,0 +1,61 @@
+"""Questions of a source as a run file names it: the bank that ships with nescio, a public data set, a file."""
+
+from __future__ import annotations
+
+import hashlib
+from importlib import metadata
+from pathlib import Path
+
+from nescio.config import SourceConfig
+from nescio.data.facts import build_facts
+from nescio.data.facts.packages import PACKAGES
+from nescio.data.questions.load import load_questions
+from nescio.errors import DataError
+from nescio.models.load import cache_folder
+from nescio.records import Question
+from nescio.store import read_records, sha256_of_json, write_records
+
+FACTS = "facts"
+
+
+def load_source(source: SourceConfig, *, root: str, limit: int | None = None) -> list[Question]:
+    """Read the questions of a source.
+
+    Args:
+        source: Which, and which of its questions.
+        root: What `{root}` stands for in the source.
+        limit: A further limit on their number.
+
+    Returns:
+        Questions in the order of a hash of their ids, so that a smaller limit keeps the first of a larger one.
+
+    Raises:
+        DataError: The source cannot be read, or none of its questions is as wanted.
+        ConfigError: There is no such source, setting or split.
+    """
+    name = source.source.replace("{root}", root)
+    if name == FACTS:
+        questions = [q for q in load_facts() if source.split in (None, q.metadata["split"])]
+    else:
+        questions = load_questions(name, setting=source.setting, split=source.split)
+    kept = [
+        question
+        for question in questions
+        if source.language in (None, question.language)
+        and (source.answerable is None or (question.answerable is not False) == source.answerable)
+    ]
+    if not kept:
+        raise DataError(f"source '{name}' has {len(questions)} questions in this split, but none as wanted; check its filters")
+    kept.sort(key=lambda question: hashlib.sha256(question.id.encode()).digest())
+    limits = [given for given in (source.limit, limit) if given is not None]
+    return kept[: min(limits)] if limits else kept
+
+
+def load_facts() -> list[Question]:
+    """The bank of facts, built once for the installed versions of its packages and kept in the cache."""
+    versions = {package: metadata.version(package) for package in PACKAGES}
+    code = [path.read_text(encoding="utf-8") for path in sorted(Path(build_facts.__code__.co_filename).parent.rglob("*.py"))]
+    path = cache_folder() / "facts" / f"{sha256_of_json([versions, code])[:16]}.jsonl"
+    if not path.is_file():
+        write_records(path, build_facts())
+    return read_records(path, Question)

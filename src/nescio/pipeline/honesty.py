@@ -1,0 +1,535 @@
+"""The line that finds out what a model knows and trains it on that boundary.
+
+data, sample, grade, label, train, predict, evaluate, report; samples are shared by all runs that ask the same model the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from nescio.config import HonestyConfig, SourceConfig
+from nescio.errors import ConfigError, describe_unknown
+from nescio.pipeline.decisions import check_model_name
+from nescio.records import Example, Label, Outcome, Prediction, Question, Reply, Response, Sample, SampleGrade, Verdict
+from nescio.run_folder import Progress, Run, Silence, identify_model
+from nescio.store import read_records, sha256_of_json, write_json, write_records
+from nescio.train.processes import hear_first_process, is_helper, part_from_others
+
+HONESTY_STAGES = ("data", "sample", "grade", "label", "train", "predict", "evaluate", "report")
+ADAPTER_FILES = ("adapter/adapter_model.safetensors", "adapter/adapter_config.json")
+UNTRAINED = ("prompt_based",)
+"""Recipes that are a prompt and train nothing."""
+STRUCTURED = ("decision",)
+"""Recipes whose replies are structured."""
+
+HonestyRun = Run[HonestyConfig]
+
+
+def run_honesty_line(config: HonestyConfig, *, until: str = "report", progress: Progress | None = None) -> Path:
+    """Run the stages up to `until`; see `nescio.pipeline.run_line`."""
+    from nescio.label import RECIPES
+
+    if until not in HONESTY_STAGES:
+        raise ConfigError(describe_unknown("stage", until, HONESTY_STAGES))
+    if config.label.recipe not in RECIPES:
+        raise ConfigError(describe_unknown("recipe", config.label.recipe, RECIPES))
+    run = HonestyRun(config, progress or Silence())
+    check_model_name(config.model.name)
+    stages = HONESTY_STAGES[: HONESTY_STAGES.index(until) + 1]
+    if is_helper():
+        if "train" in stages and hear_first_process(cpu=run.on_cpu):
+            _train_adapter(run)
+        part_from_others()
+        return run.folder
+    with run.locked():
+        write_json(run.folder / "config.json", config.model_dump())
+        for stage in stages:
+            _STAGE_FUNCTIONS[stage](run)
+    return run.folder
+
+
+def prepare_questions(run: HonestyRun) -> None:
+    """Read the questions, and take out of training and calibration what is also tested."""
+    config = run.config.questions
+    if config.in_distribution not in config.test:
+        raise ConfigError(describe_unknown("questions.in_distribution", config.in_distribution, config.test))
+    outputs = ["data/train.jsonl", "data/calibration.jsonl", *(f"data/test.{name}.jsonl" for name in config.test)]
+
+    def work() -> str:
+        from nescio.data.questions import find_shared_questions, refuse_benchmark_tests
+
+        splits = {"train": _load(run, config.train), "calibration": _load(run, config.calibration)}
+        tests = {name: _load(run, [source]) for name, source in config.test.items()}
+        refuse_benchmark_tests(splits["train"])
+        refuse_benchmark_tests(splits["calibration"])
+        tested = [question for questions in tests.values() for question in questions]
+        notes = []
+        for split, questions in splits.items():
+            shared = {found.id for found in find_shared_questions(questions, tested)}
+            write_records(run.folder / "data" / f"{split}.jsonl", [q for q in questions if q.id not in shared])
+            notes.append(
+                f"{len(questions) - len(shared)} {split}" + (f" ({len(shared)} also tested, left out)" if shared else "")
+            )
+        for name, questions in tests.items():
+            write_records(run.folder / "data" / f"test.{name}.jsonl", questions)
+            notes.append(f"{len(questions)} {name}")
+        return ", ".join(notes)
+
+    run.stage("data", {"questions": config.model_dump(), "sources": _source_digests(run)}, outputs, work)
+
+
+def _load(run: HonestyRun, sources: Sequence[SourceConfig]) -> list[Question]:
+    from nescio.data.questions.source import load_source
+
+    config = run.config.questions
+    found = [q for source in sources for q in load_source(source, root=config.root, limit=config.limit)]
+    return list({question.id: question for question in found}.values())
+
+
+def _source_digests(run: HonestyRun) -> dict[str, str]:
+    """sha256 of the files that sources are read from: a changed file makes the stage run again."""
+    from nescio.store import sha256_of_file
+
+    config = run.config.questions
+    digests = {}
+    for source in [*config.train, *config.calibration, *config.test.values()]:
+        path = Path(source.source.replace("{root}", config.root))
+        files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else []
+        digests |= {str(file.name): sha256_of_file(file) for file in files}
+    return digests
+
+
+def sample(run: HonestyRun) -> None:
+    """Ask the model before training: all questions greedily, then those to learn and those of its own kind many times."""
+    config = run.config
+    files = ["data/train.jsonl", "data/calibration.jsonl", *(f"data/test.{name}.jsonl" for name in config.questions.test)]
+    inputs = {
+        "model": identify_model(config.model),
+        "sample": config.sample.model_dump(exclude={"store", "batch_size", "batch_questions"}),
+        "choose": config.label.model_dump(include={"balance", "limit"}),
+        "seed": config.seed,
+        "questions": {name: run.digest(name) for name in files},
+    }
+    outputs = [
+        "samples/train.jsonl",
+        "samples/calibration.jsonl",
+        *(f"samples/test.{name}.jsonl" for name in config.questions.test),
+    ]
+
+    def work() -> str:
+        ask = _Asker(run)
+        train, calibration = _questions(run, "train"), _questions(run, "calibration")
+        chosen = _choose(run, train, ask(train, n=0, note="train, greedy"))
+        write_records(run.folder / "samples" / "train.jsonl", ask(chosen, n=config.sample.n, note="train"))
+        write_records(run.folder / "samples" / "calibration.jsonl", ask(calibration, n=0, note="calibration"))
+        for name in config.questions.test:
+            n = config.sample.n if name == config.questions.in_distribution else 0
+            write_records(run.folder / "samples" / f"test.{name}.jsonl", ask(_questions(run, f"test.{name}"), n=n, note=name))
+        return f"{len(chosen)} of {len(train)} training questions chosen"
+
+    run.stage("sample", inputs, outputs, work)
+
+
+class _Asker:
+    """Asks the untrained model through the common store; the model is loaded when the first question needs it."""
+
+    def __init__(self, run: HonestyRun) -> None:
+        from nescio.models.load import load_model
+        from nescio.models.torch_sampler import TorchSampler
+
+        self._run = run
+        model, sample = run.config.model, run.config.sample
+        loaded = load_model(model.name, dtype=model.dtype, device=model.device)
+        self._engine = TorchSampler(loaded, identity=identify_model(model), max_rows=sample.batch_size)
+
+    def __call__(self, questions: Sequence[Question], *, n: int, note: str) -> list[Sample]:
+        from nescio.models.engine import DrawSettings
+        from nescio.sample import PromptSettings, sample_questions
+        from nescio.sample.prompts import SHOTS
+
+        config = self._run.config
+        return sample_questions(
+            questions,
+            self._engine,
+            n=n,
+            settings=DrawSettings(
+                temperature=config.sample.temperature, max_new_tokens=config.sample.max_new_tokens, seed=config.seed
+            ),
+            prompt=PromptSettings(style=config.sample.style, shots=SHOTS[: config.sample.shots]),
+            store=config.sample.store,
+            batch_questions=config.sample.batch_questions,
+            on_progress=lambda done, total: self._run.progress.advance("sample", done, total, note),
+        )
+
+
+def _choose(run: HonestyRun, questions: Sequence[Question], greedy: Sequence[Sample]) -> list[Question]:
+    """The training questions in the balance of known and unknown; invented ones come along in their share."""
+    from nescio.grade import grade_samples
+    from nescio.label.choose import choose_questions
+
+    grades = {g.question_id: g.verdict for g in grade_samples(questions, greedy)}
+    real = {q.id: _is_known(grades[q.id]) for q in questions if q.answerable is not False}
+    label = run.config.label
+    reasons = choose_questions(real, balance=label.balance, limit=label.limit, seed=run.config.seed)
+    kept = {id for id, reason in reasons.items() if reason is None}
+    invented = [q for q in questions if q.answerable is False]
+    share = len(kept) / max(1, len(real))
+    return [q for q in questions if q.id in kept] + invented[: round(share * len(invented))]
+
+
+def _is_known(verdict: Verdict) -> bool | None:
+    return None if verdict == "ungraded" else verdict == "correct"
+
+
+def grade(run: HonestyRun) -> None:
+    """Grade the samples."""
+    parts = ["train", "calibration", *(f"test.{name}" for name in run.config.questions.test)]
+    inputs = {name: run.digest(name) for part in parts for name in (f"samples/{part}.jsonl", f"data/{part}.jsonl")}
+
+    def work() -> str:
+        from nescio.grade import grade_samples
+
+        ungraded = 0
+        for part in parts:
+            samples = _samples(run, part)
+            asked = {sample.question_id for sample in samples}
+            grades = grade_samples([q for q in _questions(run, part) if q.id in asked], samples)
+            ungraded += sum(g.verdict == "ungraded" for g in grades)
+            write_records(run.folder / "grades" / f"{part}.jsonl", grades)
+        return f"{ungraded} samples ungraded"
+
+    run.stage("grade", inputs, [f"grades/{part}.jsonl" for part in parts], work)
+
+
+def label(run: HonestyRun) -> None:
+    """Make training rows by the recipe."""
+    config = run.config.label
+    inputs = {
+        "label": config.model_dump(),
+        "seed": run.config.seed,
+        "files": {name: run.digest(name) for name in ("data/train.jsonl", "samples/train.jsonl", "grades/train.jsonl")},
+        "mix": _mixed_digests(config.mix),
+    }
+
+    def work() -> str:
+        from nescio.label import label_questions
+
+        samples = _samples(run, "train")
+        asked = {sample.question_id for sample in samples}
+        made = label_questions(
+            [question for question in _questions(run, "train") if question.id in asked],
+            samples,
+            _grades(run, "train"),
+            recipe=config.recipe,
+            threshold=config.threshold,
+            balance=None,  # the questions were chosen in balance before they were asked many times
+            weight=config.weight,
+            seed=run.config.seed,
+        )
+        write_records(run.folder / "labels.jsonl", made.labels)
+        write_json(run.folder / "label.json", made.counts)
+        return ", ".join(f"{count} {name}" for name, count in made.counts.items() if count)
+
+    run.stage("label", inputs, ["labels.jsonl", "label.json"], work)
+
+
+def _mixed_digests(mix: str | None) -> dict[str, str]:
+    from nescio.data.load import find_folder
+    from nescio.store import sha256_of_file
+
+    if mix is None:
+        return {}
+    return {path.name: sha256_of_file(path) for path in sorted(Path(str(find_folder(mix))).glob("*.jsonl"))}
+
+
+def train(run: HonestyRun) -> None:
+    """Tune the adapter on the labels, and on the examples mixed in."""
+    if run.config.label.recipe in UNTRAINED:
+        return
+
+    begun = False
+
+    def work() -> str:
+        nonlocal begun
+        begun = hear_first_process(True, cpu=run.on_cpu)
+        result = _train_adapter(run)
+        curve = {"steps": result.loss_curve, "rows": result.rows, "tokens": result.tokens}
+        write_json(run.folder / "train.json", curve | {"trainable_parameters": result.trainable_parameters})
+        return f"{result.rows} rows, final loss {result.loss_curve[-1]['loss']:.3f}"
+
+    run.stage("train", _train_inputs(run), [*ADAPTER_FILES, "train.json"], work)
+    if not begun:
+        hear_first_process(False, cpu=run.on_cpu)
+    part_from_others()
+
+
+def _train_inputs(run: HonestyRun) -> dict[str, Any]:
+    config = run.config
+    return {
+        "model": identify_model(config.model),
+        "train": config.train.model_dump(exclude={"report_to", "save_steps"}),
+        "seed": config.seed,
+        "labels": run.digest("labels.jsonl"),
+        "mix": _mixed_digests(config.label.mix),
+    }
+
+
+def _train_adapter(run: HonestyRun) -> Any:
+    from nescio.data.load import load_splits
+    from nescio.models.load import load_model
+    from nescio.train import train_adapter
+
+    config = run.config
+    rows: list[Example | Label] = [*read_records(run.folder / "labels.jsonl", Label)]
+    if config.label.mix:
+        rows += load_splits(config.label.mix)["train"]
+    return train_adapter(
+        load_model(config.model.name, dtype=config.model.dtype, device=config.model.device),
+        rows,
+        run.folder / "adapter",
+        **config.train.model_dump(),
+        seed=config.seed,
+        checkpoints=run.folder / f".checkpoints-{sha256_of_json(_train_inputs(run))[:16]}",
+        logs=run.folder / "logs",
+        on_step=lambda step, total, loss: run.progress.advance("train", step, total, f"loss {loss:.3f}"),
+    )
+
+
+def predict(run: HonestyRun) -> None:
+    """Let the trained model reply to the calibration and the test questions."""
+    parts = ["calibration", *(f"test.{name}" for name in run.config.questions.test)]
+    inputs = {
+        "model": identify_model(run.config.model),
+        "predict": run.config.predict.model_dump(exclude={"threshold"}),
+        "recipe": run.config.label.recipe,
+        "adapter": None if run.config.label.recipe in UNTRAINED else run.digests(ADAPTER_FILES),
+        "questions": {part: run.digest(f"data/{part}.jsonl") for part in parts},
+    }
+
+    def work() -> str:
+        reply = _make_replier(run)
+        failed = 0
+        for part in parts:
+            partial = run.folder / "replies" / f".{part}-{sha256_of_json(inputs)[:16]}.jsonl"
+            if partial.is_file():  # this set was finished before the run was stopped
+                replies = read_records(partial, Reply)
+            else:
+                replies = reply(_questions(run, part), part)
+                write_records(partial, replies)
+            failed += sum(one.failure is not None for one in replies)
+            write_records(run.folder / "replies" / f"{part}.jsonl", replies)
+        for finished in (run.folder / "replies").glob(".*.jsonl"):
+            finished.unlink()
+        return f"{failed} failed" if failed else ""
+
+    run.stage("predict", inputs, [f"replies/{part}.jsonl" for part in parts], work)
+
+
+def _make_replier(run: HonestyRun) -> Callable[[Sequence[Question], str], list[Reply]]:
+    from nescio.models.load import load_adapted_model, load_model
+    from nescio.models.torch_sampler import TorchSampler
+    from nescio.predict_text import predict_replies
+
+    model, config, recipe = run.config.model, run.config.predict, run.config.label.recipe
+    where = {"dtype": model.dtype, "device": model.device}
+    untrained = recipe in UNTRAINED
+    loaded = load_model(model.name, **where) if untrained else load_adapted_model(model.name, run.folder / "adapter", **where)
+
+    def reply_freely(questions: Sequence[Question], part: str) -> list[Reply]:
+        return predict_replies(
+            TorchSampler(loaded, max_rows=config.batch_size),
+            questions,
+            recipe=recipe,
+            max_new_tokens=config.max_new_tokens,
+            forced=config.forced,
+            on_progress=lambda done: run.progress.advance("predict", done, len(questions), part),
+        )
+
+    def reply_structured(questions: Sequence[Question], part: str) -> list[Reply]:
+        from nescio.models.prompt import render_question
+        from nescio.predict import predict as predict_examples
+
+        done = 0
+
+        def count(_: Prediction) -> None:
+            nonlocal done
+            done += 1
+            run.progress.advance("predict", done, len(questions), part)
+
+        predictions = predict_examples(
+            loaded,
+            [question.model_copy(update={"question": render_question(question)}) for question in questions],
+            batch_size=config.batch_size,
+            max_answer_chars=config.max_answer_chars,
+            max_justification_chars=config.max_answer_chars,
+            force_answers=config.forced,
+            on_prediction=count,
+        )
+        return [_read_prediction(prediction) for prediction in predictions]
+
+    return reply_structured if recipe in STRUCTURED else reply_freely
+
+
+def _read_prediction(prediction: Prediction) -> Reply:
+    """A structured reply as one: refusing is the decision to refuse, and its probability says how sure the rest is."""
+    return Reply(
+        question_id=prediction.id,
+        text=prediction.answer or "",
+        refused=None if prediction.decision is None else prediction.decision == "refuse",
+        confidence=None if prediction.probabilities is None else 1.0 - min(1.0, prediction.probabilities["refuse"]),
+        # Under another decision than *correct* the answer may be hedged; what it would have answered stands beside it.
+        forced=prediction.forced_answer if prediction.decision == "refuse" else None,
+        failure=prediction.failure,
+    )
+
+
+def evaluate(run: HonestyRun) -> None:
+    """Grade the replies, choose the threshold on the calibration questions, and score what is tested."""
+    config = run.config
+    parts = ["calibration", *(f"test.{name}" for name in config.questions.test)]
+    inputs = {
+        "evaluate": config.evaluate.model_dump(),
+        "threshold": config.predict.threshold,
+        "seed": config.seed,
+        "files": {
+            name: run.digest(name)
+            for part in parts
+            for name in (f"data/{part}.jsonl", f"samples/{part}.jsonl", f"grades/{part}.jsonl", f"replies/{part}.jsonl")
+        },
+    }
+    outputs = ["scorecard.json", *(f"outcomes/{name}.jsonl" for name in config.questions.test)]
+
+    def work() -> str:
+        from nescio.evaluate_honesty import evaluate_honesty
+
+        threshold = _choose_threshold(run) if config.predict.threshold == "calibrated" else None
+        outcomes = {name: _outcomes(run, f"test.{name}", threshold) for name in config.questions.test}
+        others = [name for name in outcomes if name != config.questions.in_distribution]
+        scorecard = evaluate_honesty(
+            outcomes,
+            out_of_distribution=others,
+            retention_margin=config.evaluate.retention_margin,
+            n_resamples=config.evaluate.resamples,
+            seed=config.seed,
+        )
+        scorecard["threshold"] = threshold
+        scorecard["in_distribution"] = config.questions.in_distribution
+        scorecard["recipe"] = config.label.recipe
+        for name, rows in outcomes.items():
+            write_records(run.folder / "outcomes" / f"{name}.jsonl", rows)
+        write_json(run.folder / "scorecard.json", scorecard)
+        return "refuses by its own words" if threshold is None else f"refuses below a confidence of {threshold:.3f}"
+
+    run.stage("evaluate", inputs, outputs, work)
+
+
+def _choose_threshold(run: HonestyRun) -> float | None:
+    """The confidence from which on to answer that gives the highest honesty on the calibration questions.
+
+    None where the recipe states no confidence, or where refusing by the reply's own words is as good.
+    """
+    from nescio.metrics import before_after_grid, honesty_score
+
+    replies = _replies(run, "calibration")
+    stated = sorted({reply.confidence for reply in replies if reply.confidence is not None})
+    if not stated or run.config.label.recipe not in STRUCTURED:
+        return None
+    best, best_honesty = None, float("-inf")
+    for threshold in [None, *stated]:
+        rows = _outcomes(run, "calibration", threshold)
+        honesty = float(
+            honesty_score(before_after_grid([r.before for r in rows], [r.after for r in rows]), paper_conventions=True)
+        )
+        if honesty > best_honesty:
+            best, best_honesty = threshold, honesty
+    return best
+
+
+def _outcomes(run: HonestyRun, part: str, threshold: float | None) -> list[Outcome]:
+    questions, replies = _questions(run, part), {reply.question_id: reply for reply in _replies(run, part)}
+    grades: dict[str, list[SampleGrade]] = {}
+    for one in _grades(run, part):
+        grades.setdefault(one.question_id, []).append(one)
+    graded = _grade_replies(questions, replies)
+    return [_make_outcome(q, grades[q.id], replies[q.id], graded[q.id], threshold) for q in questions]
+
+
+def _grade_replies(questions: Sequence[Question], replies: Mapping[str, Reply]) -> dict[str, tuple[SampleGrade, SampleGrade]]:
+    """The grade of each reply, and that of the reply that may not refuse (its own where it does not refuse)."""
+    from nescio.grade import grade_samples
+
+    texts = [(replies[q.id].text, replies[q.id].forced) for q in questions]
+    both = [
+        Sample(question_id=q.id, index=index, text=text or "", failure=replies[q.id].failure)
+        for q, pair in zip(questions, texts, strict=True)
+        for index, text in enumerate((pair[0], pair[0] if pair[1] is None else pair[1]))
+    ]
+    grades = grade_samples(questions, both)
+    return {q.id: (grades[2 * place], grades[2 * place + 1]) for place, q in enumerate(questions)}
+
+
+_RESPONSES: dict[Verdict, Response] = {"correct": "correct", "incorrect": "wrong", "abstained": "idk", "ungraded": "ungraded"}
+
+
+def _make_outcome(
+    question: Question,
+    before: Sequence[SampleGrade],
+    reply: Reply,
+    grades: tuple[SampleGrade, SampleGrade],
+    threshold: float | None,
+) -> Outcome:
+    from nescio.grade import holds_gold
+
+    own, forced = (_RESPONSES[one.verdict] for one in grades)
+    refused = reply.refused if threshold is None or reply.confidence is None else reply.confidence < threshold
+    after: Response = own if refused is None else "idk" if refused else forced
+    if reply.failure is not None:
+        after = "ungraded"
+    drawn = [one.verdict for one in before if one.index > 0 and one.verdict != "ungraded"]
+    return Outcome(
+        question_id=question.id,
+        group=question.group,
+        before=_RESPONSES[next(one.verdict for one in before if one.index == 0)],
+        after=after,
+        holds_gold=holds_gold(question, reply.text),
+        answerable=question.answerable,
+        confidence=reply.confidence,
+        forced=None if own == "idk" and reply.forced is None else forced,
+        right=drawn.count("correct") if drawn else None,
+        graded=len(drawn) or None,
+        obscurity=question.obscurity,
+    )
+
+
+def report(run: HonestyRun) -> None:
+    """Write the page for people."""
+
+
+_STAGE_FUNCTIONS: dict[str, Callable[[HonestyRun], None]] = {
+    "data": prepare_questions,
+    "sample": sample,
+    "grade": grade,
+    "label": label,
+    "train": train,
+    "predict": predict,
+    "evaluate": evaluate,
+    "report": report,
+}
+
+
+def _questions(run: HonestyRun, part: str) -> list[Question]:
+    return read_records(run.folder / "data" / f"{part}.jsonl", Question)
+
+
+def _samples(run: HonestyRun, part: str) -> list[Sample]:
+    return read_records(run.folder / "samples" / f"{part}.jsonl", Sample)
+
+
+def _grades(run: HonestyRun, part: str) -> list[SampleGrade]:
+    return read_records(run.folder / "grades" / f"{part}.jsonl", SampleGrade)
+
+
+def _replies(run: HonestyRun, part: str) -> list[Reply]:
+    return read_records(run.folder / "replies" / f"{part}.jsonl", Reply)

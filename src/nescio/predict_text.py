@@ -1,0 +1,137 @@
+"""The predict stage for replies in free text: what a trained model says, and what it says when it may not refuse."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from nescio.errors import ConfigError, describe_unknown
+from nescio.models.engine import DrawSettings, SampleRequest, SamplingEngine
+from nescio.models.prompt import IDK_REFUSAL, PROMPTS, REFUSAL, SURE, SURE_QUERY, UNSURE, render_question
+from nescio.records import Question, Reply, Sample
+
+
+class ReplyForm(NamedTuple):
+    """How the replies of a recipe are asked for and read."""
+
+    prompt: str
+    """A name in `PROMPTS`."""
+    refusal: str = ""
+    """The one sentence that it refuses with; empty where it has none of its own."""
+    forbidden: tuple[str, ...] = ()
+    """Beginnings that only refusals have: forbidden where the model may not refuse."""
+    asks_itself: bool = False
+    """Whether the reply goes on to say how sure it is (R-Tuning)."""
+
+
+REPLY_FORMS: dict[str, ReplyForm] = {
+    "prompt_based": ReplyForm("honesty", REFUSAL, ("I",)),
+    "fine_tuned": ReplyForm("honesty", REFUSAL, ("I",)),
+    "absolute": ReplyForm("honesty", REFUSAL, ("I",)),
+    "multisample": ReplyForm("honesty", REFUSAL, ("I",)),
+    # Their answers begin with "I'm" and "I don't" too.
+    "confidence_num": ReplyForm("honesty", REFUSAL, ("I apologize",)),
+    "confidence_verb": ReplyForm("honesty", REFUSAL, ("I apologize",)),
+    "idk": ReplyForm("plain", IDK_REFUSAL, ("This question",)),
+    "r_tuning": ReplyForm("plain", asks_itself=True),
+    "r_tuning_refusal": ReplyForm("plain", forbidden=("I", "That is", "The answer is not")),
+}
+"""By the recipe that a model was trained with."""
+
+
+def predict_replies(
+    engine: SamplingEngine,
+    questions: Sequence[Question],
+    *,
+    recipe: str,
+    max_new_tokens: int = 48,
+    forced: bool = True,
+    on_progress: Callable[[int], None] | None = None,
+) -> list[Reply]:
+    """Let a model reply to each question, greedily.
+
+    The confidence is that of the recipe: 1 less the probability of the whole refusal sentence, or P(sure) against P(unsure).
+
+    Args:
+        engine: The trained model; the embedded engine, as servers cannot be kept from refusing.
+        questions: With distinct ids.
+        recipe: A name in `REPLY_FORMS`.
+        max_new_tokens: Of a reply.
+        forced: Whether to ask again, with refusals disallowed, where a reply begins as refusals do.
+        on_progress: Called with the number of questions that are replied to.
+
+    Raises:
+        ConfigError: The recipe is unknown.
+    """
+    if recipe not in REPLY_FORMS:
+        raise ConfigError(describe_unknown("recipe", recipe, REPLY_FORMS))
+    form = REPLY_FORMS[recipe]
+    settings = DrawSettings(max_new_tokens=max_new_tokens)
+    requests = [_make_request(question, form) for question in questions]
+    written = engine.draw(requests, settings, on_done=on_progress)
+    answers = [sample.text.partition(SURE_QUERY)[0].strip() if form.asks_itself else sample.text for sample in written]
+    confidences = _read_confidences(engine, requests, written, answers, form)
+    told = _force(engine, requests, answers, form, settings) if forced and form.forbidden else {}
+    return [
+        Reply(
+            question_id=question.id,
+            text=answer,
+            refused=None if confidence is None or not form.asks_itself else confidence < 0.5,
+            confidence=confidence,
+            # A reply that asks itself how sure it is always answers first.
+            forced=answer if form.asks_itself else told.get(question.id),
+            failure=sample.failure,
+        )
+        for question, sample, answer, confidence in zip(questions, written, answers, confidences, strict=True)
+    ]
+
+
+def _make_request(question: Question, form: ReplyForm) -> SampleRequest:
+    return SampleRequest(question.id, messages=tuple(PROMPTS[form.prompt](render_question(question), question.context)))
+
+
+def _read_confidences(
+    engine: SamplingEngine,
+    requests: Sequence[SampleRequest],
+    written: Sequence[Sample],
+    answers: Sequence[str],
+    form: ReplyForm,
+) -> list[float | None]:
+    """By log-likelihoods of the sentences that say it; None where a reply failed or the form has none."""
+    if form.asks_itself:
+        options = (f" {SURE}", f" {UNSURE}")
+        begun = [f"{answer} {SURE_QUERY}" for answer in answers]
+    elif form.refusal:
+        options, begun = (form.refusal,), [""] * len(requests)
+    else:
+        return [None] * len(requests)
+    asked = [
+        SampleRequest(request.question_id, messages=request.messages, options=options, begun=start)
+        for request, start in zip(requests, begun, strict=True)
+    ]
+    told = engine.draw(asked, DrawSettings())
+    return [
+        None if first.failure or second.failure else _confidence(second.option_log_likelihoods)
+        for first, second in zip(written, told, strict=True)
+    ]
+
+
+def _confidence(log_likelihoods: Sequence[float]) -> float:
+    """P(sure) against P(unsure), or 1 less the probability of the one refusal."""
+    if len(log_likelihoods) == 1:
+        return 1.0 - math.exp(min(log_likelihoods[0], 0.0))
+    sure, unsure = log_likelihoods
+    return 1.0 / (1.0 + math.exp(min(unsure - sure, 700.0)))
+
+
+def _force(
+    engine: SamplingEngine, requests: Sequence[SampleRequest], answers: Sequence[str], form: ReplyForm, settings: DrawSettings
+) -> dict[str, str]:
+    """Replies of those that begin as a refusal does, when they may not."""
+    again = [
+        SampleRequest(request.question_id, messages=request.messages, forbidden=form.forbidden)
+        for request, answer in zip(requests, answers, strict=True)
+        if answer.startswith(form.forbidden)
+    ]
+    return {sample.question_id: sample.text for sample in engine.draw(again, settings) if sample.failure is None}
