@@ -6,9 +6,10 @@ import itertools
 import re
 import unicodedata
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
-from nescio.grade.match import grade_answer
+from nescio.grade.aliases import match_aliases, read_gold
 from nescio.grade.refusal_phrases import CUES, Cue, Role, phrases
 
 RefusalState = Literal["refused", "answered", "undetermined"]
@@ -106,6 +107,12 @@ def detect_refusal(reply: str, *, aliases: Sequence[str] = ()) -> Refusal:
     )
 
 
+@lru_cache(maxsize=4096)
+def reads_as_refusal(aliases: tuple[str, ...]) -> tuple[str, ...]:
+    """The gold answers among these that would be taken for refusals, such as the song "Don't Know Why"."""
+    return tuple(alias for alias in aliases if detect_refusal(alias).state == "refused")
+
+
 def _fold(reply: str) -> str:
     text = " ".join(reply.split())
     if len(text) > _HEAD_CHARS + _TAIL_CHARS:
@@ -170,8 +177,8 @@ def _judge_aliases(clauses: Sequence[_Clause], cues: Sequence[_Cue], aliases: Se
     alike = any(phrases(name).search(_fold(alias)) for alias in aliases for name in CUES)
     silent = set() if alike else {cue.place for cue in cues}
     asserted = ". ".join(clause.text for place, clause in enumerate(clauses) if place not in silent)
-    verdict, reason = grade_answer(asserted, aliases)
-    return Refusal("answered", reason) if verdict == "correct" else None
+    result = match_aliases(asserted, read_gold(aliases))
+    return Refusal("answered", result.reason) if result is not None and result.verdict == "correct" else None
 
 
 def _judge_refusal(clauses: Sequence[_Clause], cues: Sequence[_Cue]) -> Refusal:
