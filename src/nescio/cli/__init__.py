@@ -17,6 +17,7 @@ from rich.text import Text
 
 import nescio
 from nescio.cli.data import app as data_app
+from nescio.cli.grade import grade
 from nescio.cli.show import RunProgress, print_scorecard
 from nescio.data.load import SHIPPED
 from nescio.errors import NescioError
@@ -28,6 +29,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(data_app, name="data")
+app.command()(grade)
 
 RunFile = Annotated[Path, typer.Argument(help="YAML run file, for example configs/quickstart.yaml.")]
 Overrides = Annotated[list[str] | None, typer.Option("--set", help="Override a setting: section.key=value.")]

@@ -7,18 +7,18 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from nescio.grade.aliases import match_aliases, read_gold
-from nescio.grade.refusal import detect_refusal
+from nescio.grade.refusal import find_refusal
 from nescio.grade.spans import MatchResult
 from nescio.grade.tokens import tokenise
 from nescio.records import Question
 
 _MARKS = re.compile(r"[*_`]+")
-_LETTER = r"(?:\(\s?([A-Za-z])\s?\)|\[\s?([A-Za-z])\s?\]|([A-Za-z])\)|([A-Za-z])(?![\w'’]))"
+_LETTER = r"(?:\(\s?([A-Za-z])\s?\)|\[\s?([A-Za-z])\s?\]|([A-Za-z])\)|([A-Za-z])(?![A-Za-z0-9_'’]))"
 # What may follow a letter that stands for an option; "A dog" and "I think" name none.
 _ENDS = r"(?=\s*(?:$|[.):,;\n\]/。、，：]|(?:or|and|oder|und|ou|et|o|y|because|since|as|is|or)\b|[\u3040-\u30ff\u3400-\u9fff]))"
 _AT_START = re.compile(rf"^\W*?{_LETTER}{_ENDS}")
 _AFTER_LEAD = re.compile(
-    r"(?:\b(?:answers?|option|choice|letter|antwort|lösung|respuesta|opción|réponse|choix)|答案|选项|選項|選択肢|答え|正解)\W*"
+    r"(?:\b(?:but|answers?|option|choice|letter|antwort|lösung|respuesta|opción|réponse|choix)|答案|选项|選項|選択肢|答え|正解)\W*"
     r"(?:(?:is|was|are|would be|should be|must be|will be|ist|est|es)\b|是|为|為|は|が)?\W*?"
     rf"(?:(?:option|choice|letter)\s+|选项)?{_LETTER}{_ENDS}",
     re.IGNORECASE,
@@ -56,8 +56,8 @@ def grade_choice(question: Question, text: str, taken: int | None = None) -> Mat
             return MatchResult("ungraded", f"option {taken} is out of range: there are {len(question.choices)}, counted from 0")
         return _grade_one(question, taken)
     offered = find_offered(text, question.choices)
-    refusal = detect_refusal(text)
-    if refusal.state == "refused" and not any(detect_refusal(question.choices[i]).state == "refused" for i in offered.options):
+    refusal = find_refusal(text)
+    if refusal is not None and not any(find_refusal(question.choices[i]) for i in offered.options):
         return MatchResult("abstained", f"it refuses ({refusal.reason})")
     if _names_itself(text, question.choices) and offered.by_letter != offered.by_text:
         return MatchResult("ungraded", f"'{text.strip()}' is the letter of one option and the text of another")

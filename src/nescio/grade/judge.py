@@ -9,7 +9,7 @@ from typing import Literal, cast, get_args
 from nescio.errors import DataError
 from nescio.grade.aliases import PATTERN_PREFIX
 from nescio.grade.choices import grade_choice
-from nescio.grade.refusal import detect_refusal
+from nescio.grade.refusal import find_refusal
 from nescio.grade.spans import MatchResult
 from nescio.models.engine import DrawSettings, SampleRequest, SamplingEngine
 from nescio.models.prompt import Message
@@ -86,8 +86,8 @@ def grade_without_judge(question: Question, sample: Sample) -> MatchResult | Non
 
 
 def _grade_unanswerable(text: str) -> MatchResult:
-    refusal = detect_refusal(text)
-    if refusal.state == "refused":
+    refusal = find_refusal(text)
+    if refusal is not None:
         return MatchResult("abstained", f"it refuses ({refusal.reason})")
     return MatchResult("incorrect", "nobody can answer it")
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nescio.grade.aliases import match_aliases, read_gold
-from nescio.grade.refusal import detect_refusal, reads_as_refusal
+from nescio.grade.refusal import find_refusal, reads_as_refusal
 from nescio.grade.spans import MatchResult
-from nescio.grade.tokens import tokenise
 from nescio.records import Example, Grade, Prediction
 
 
@@ -50,11 +49,10 @@ def grade_answer(answer: str | None, gold: Sequence[str], *, question: str = "")
         return MatchResult("ungraded", "there is no gold answer")
     if answer is None or not answer.strip():
         return MatchResult("ungraded", "there is no answer")
-    refusal = None if _is_an_alias(answer, gold) else detect_refusal(answer, aliases=reads_as_refusal(tuple(gold)))
-    refuses = refusal is not None and refusal.state == "refused"
-    result = match_aliases(answer, read_gold(gold, question), refuses=refuses)
-    if refusal is not None and refuses:
+    refusal = None if _is_an_alias(answer, gold) else find_refusal(answer, reads_as_refusal(tuple(gold)))
+    if refusal is not None:
         return MatchResult("abstained", f"it refuses ({refusal.reason})")
+    result = match_aliases(answer, read_gold(gold, question))
     return result or MatchResult("incorrect", "it holds no gold alias")
 
 
@@ -74,5 +72,4 @@ def holds_alias(answer: str | None, gold: Sequence[str], *, question: str = "") 
 
 def _is_an_alias(answer: str, gold: Sequence[str]) -> bool:
     """Whether the answer is an alias and nothing else: then it is no refusal, however it reads ("Unknown")."""
-    said = [token.text for token in tokenise(answer)]
-    return bool(said) and any(said == [token.text for token in tokenise(alias)] for alias in gold)
+    return any(answer.strip(" .\n").casefold() == alias.strip(" .\n").casefold() for alias in gold)

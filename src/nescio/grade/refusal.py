@@ -95,11 +95,9 @@ def detect_refusal(reply: str, *, aliases: Sequence[str] = ()) -> Refusal:
         >>> detect_refusal("I don't know, but I'd be happy to help you look it up.")
         Refusal(state='refused', reason="ignorant: 'i don't know'")
     """
-    text = _fold(reply)
-    if not any(sign.isalnum() for sign in text):
+    clauses, cues = _read(reply)
+    if not clauses:
         return Refusal("undetermined", "it holds no word")
-    clauses = _split(_drop_quotations(text))
-    cues = [cue for place in range(len(clauses)) if (cue := _find_cue(clauses, place)) is not None]
     return (
         _judge_retraction(clauses, cues)
         or _judge_aliases(clauses, cues, aliases)
@@ -107,10 +105,25 @@ def detect_refusal(reply: str, *, aliases: Sequence[str] = ()) -> Refusal:
     )
 
 
+@lru_cache(maxsize=2**16)
+def find_refusal(reply: str, aliases: tuple[str, ...] = ()) -> Refusal | None:
+    """The refusal that `detect_refusal` finds in a reply; None, and sooner, where it finds none."""
+    if not _read(reply)[1]:
+        return None
+    refusal = detect_refusal(reply, aliases=aliases)
+    return refusal if refusal.state == "refused" else None
+
+
 @lru_cache(maxsize=4096)
 def reads_as_refusal(aliases: tuple[str, ...]) -> tuple[str, ...]:
     """The gold answers among these that would be taken for refusals, such as the song "Don't Know Why"."""
-    return tuple(alias for alias in aliases if detect_refusal(alias).state == "refused")
+    return tuple(alias for alias in aliases if find_refusal(alias) is not None)
+
+
+def _read(reply: str) -> tuple[list[_Clause], list[_Cue]]:
+    """Clauses with words in them, and the phrases of refusal among them."""
+    clauses = _split(_drop_quotations(_fold(reply)))
+    return clauses, [cue for place in range(len(clauses)) if (cue := _find_cue(clauses, place)) is not None]
 
 
 def _fold(reply: str) -> str:

@@ -30,7 +30,9 @@ _RIGHT = {"right", "correct", "true", "it", "answer"}
 _LEAD = re.compile(r"^(?:(?:answer|it|they|he|she|this|these|those|that) (?:is|are|was|were) |answer )")
 _MAX_INSERTED_NAMES = 2
 # "and the" joins the words of a title as often as two answers: "Harry Potter and the Goblet of Fire".
-_LIST_SIGNS = re.compile(r"(?:,.*){3}|&|\b(?:and|und|et|y)\b(?!\s+(?:the|an?|der|die|das|l[ae]s?|el|los)\b)", re.IGNORECASE)
+_LIST_SIGNS = re.compile(
+    r"(?:,.*){3}|\d,\s\d|&|\b(?:and|und|et|y)\b(?!\s+(?:the|an?|der|die|das|l[ae]s?|el|los)\b)", re.IGNORECASE
+)
 _ASIDE = re.compile(r"[:()]")
 _MIN_LIST = 4
 _MAX_ITEM_WORDS = 4
@@ -191,7 +193,8 @@ def _is_listed(items: Sequence[Span], span: Span, spans: dict[Span, str]) -> boo
 def _split_list(answer: str, tokens: Sequence[Token]) -> list[Span]:
     """The items of an answer that is a list and nothing else: "Paris and London", "Paris, London, Rome, Bern".
 
-    A list is joined by "and", or has so many commas that it is no place within a place ("Ulm, Swabia, Germany").
+    A list is joined by "and", holds numbers only, or has so many commas that it is no
+    place within a place ("Ulm, Swabia, Germany").
     """
     if not _LIST_SIGNS.search(answer) or _ASIDE.search(answer):
         return []
@@ -199,12 +202,18 @@ def _split_list(answer: str, tokens: Sequence[Token]) -> list[Span]:
     start = len(lead[0].split()) if lead else 0
     items: list[Span] = []
     joined = False
-    for i in range(start + 1, len(tokens) + 1):
-        last = i == len(tokens)
-        if i - start > _MAX_ITEM_WORDS or tokens[start].text in _LINKS or (not last and tokens[i].gap == "."):
+    for i, token in enumerate(tokens):
+        if i < start or (i == start and token.text not in _AND):
+            continue
+        if token.gap == ".":
             return []
-        if last or tokens[i].text in _AND or tokens[i].gap == ",":
-            joined = joined or (not last and tokens[i].text in _AND)
+        if token.text in _AND or token.gap == ",":
+            joined = joined or token.text in _AND
             items.append(Span(start, i))
-            start = i + (not last and tokens[i].text in _AND)
-    return items if joined or len(items) >= _MIN_LIST else []
+            start = i + (token.text in _AND)
+    items = [item for item in [*items, Span(start, len(tokens))] if item.start < item.end]
+    if any(item.end - item.start > _MAX_ITEM_WORDS or tokens[item.start].text in _LINKS for item in items):
+        return []
+    numbers = all(item.end - item.start == 1 and tokens[item.start].is_number for item in items)
+    enough = 2 if joined or numbers else _MIN_LIST
+    return items if len(items) >= enough else []
