@@ -18,6 +18,7 @@ from rich.text import Text
 import nescio
 from nescio.cli.data import app as data_app
 from nescio.cli.label import label
+from nescio.cli.grade import grade
 from nescio.cli.show import RunProgress, print_scorecard
 from nescio.data.load import SHIPPED
 from nescio.errors import NescioError
@@ -30,6 +31,7 @@ app = typer.Typer(
 )
 app.add_typer(data_app, name="data")
 app.command()(label)
+app.command()(grade)
 
 RunFile = Annotated[Path, typer.Argument(help="YAML run file, for example configs/quickstart.yaml.")]
 Overrides = Annotated[list[str] | None, typer.Option("--set", help="Override a setting: section.key=value.")]

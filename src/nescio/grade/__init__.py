@@ -6,7 +6,18 @@ from collections.abc import Callable, Iterable
 
 from nescio.errors import ConfigError, DataError, describe_unknown
 from nescio.grade.match import grade_by_match
+from nescio.grade.samples import SAMPLE_GRADERS, SampleGrader, grade_samples, holds_gold
 from nescio.records import Example, Grade, Prediction
+
+__all__ = [
+    "GRADERS",
+    "SAMPLE_GRADERS",
+    "Grader",
+    "SampleGrader",
+    "grade_predictions",
+    "grade_samples",
+    "holds_gold",
+]
 
 Grader = Callable[[Example, Prediction], Grade]
 

@@ -6,9 +6,10 @@ import itertools
 import re
 import unicodedata
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
-from nescio.grade.match import grade_answer
+from nescio.grade.aliases import match_aliases, read_gold
 from nescio.grade.refusal_phrases import CUES, Cue, Role, phrases
 
 RefusalState = Literal["refused", "answered", "undetermined"]
@@ -94,16 +95,35 @@ def detect_refusal(reply: str, *, aliases: Sequence[str] = ()) -> Refusal:
         >>> detect_refusal("I don't know, but I'd be happy to help you look it up.")
         Refusal(state='refused', reason="ignorant: 'i don't know'")
     """
-    text = _fold(reply)
-    if not any(sign.isalnum() for sign in text):
+    clauses, cues = _read(reply)
+    if not clauses:
         return Refusal("undetermined", "it holds no word")
-    clauses = _split(_drop_quotations(text))
-    cues = [cue for place in range(len(clauses)) if (cue := _find_cue(clauses, place)) is not None]
     return (
         _judge_retraction(clauses, cues)
         or _judge_aliases(clauses, cues, aliases)
         or (_judge_refusal(clauses, cues) if cues else _judge_without_cue(clauses))
     )
+
+
+@lru_cache(maxsize=2**16)
+def find_refusal(reply: str, aliases: tuple[str, ...] = ()) -> Refusal | None:
+    """The refusal that `detect_refusal` finds in a reply; None, and sooner, where it finds none."""
+    if not _read(reply)[1]:
+        return None
+    refusal = detect_refusal(reply, aliases=aliases)
+    return refusal if refusal.state == "refused" else None
+
+
+@lru_cache(maxsize=4096)
+def reads_as_refusal(aliases: tuple[str, ...]) -> tuple[str, ...]:
+    """The gold answers among these that would be taken for refusals, such as the song "Don't Know Why"."""
+    return tuple(alias for alias in aliases if find_refusal(alias) is not None)
+
+
+def _read(reply: str) -> tuple[list[_Clause], list[_Cue]]:
+    """Clauses with words in them, and the phrases of refusal among them."""
+    clauses = _split(_drop_quotations(_fold(reply)))
+    return clauses, [cue for place in range(len(clauses)) if (cue := _find_cue(clauses, place)) is not None]
 
 
 def _fold(reply: str) -> str:
@@ -170,8 +190,8 @@ def _judge_aliases(clauses: Sequence[_Clause], cues: Sequence[_Cue], aliases: Se
     alike = any(phrases(name).search(_fold(alias)) for alias in aliases for name in CUES)
     silent = set() if alike else {cue.place for cue in cues}
     asserted = ". ".join(clause.text for place, clause in enumerate(clauses) if place not in silent)
-    verdict, reason = grade_answer(asserted, aliases)
-    return Refusal("answered", reason) if verdict == "correct" else None
+    result = match_aliases(asserted, read_gold(aliases))
+    return Refusal("answered", result.reason) if result is not None and result.verdict == "correct" else None
 
 
 def _judge_refusal(clauses: Sequence[_Clause], cues: Sequence[_Cue]) -> Refusal:

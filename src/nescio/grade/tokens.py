@@ -16,6 +16,14 @@ _TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
 _NUMBER_OF = {word: number for number, word in enumerate(_SMALL_NUMBERS.split())}
 _TENS_OF = {word: 10 * number for number, word in enumerate(_TENS.split(), start=2)}
 
+UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]")
+"""A sign of a script written without spaces, or (Korean) with particles stuck to the word."""
+_SEAM = re.compile(
+    rf"(?<={UNSPACED.pattern})(?=[^\W_])(?!{UNSPACED.pattern})|(?<=[^\W_])(?<!{UNSPACED.pattern})(?={UNSPACED.pattern})"
+)
+_ACCENTS = re.compile(r"([a-z])[\u0300-\u036f]+")
+_STROKED = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ı": "i", "æ": "ae", "œ": "oe"})
+
 Rule = tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]
 
 
@@ -33,8 +41,11 @@ _BEFORE_FOLDING: tuple[Rule, ...] = (
     (re.compile(r"\b(?:[Tt]he|THE|[Aa]n|a)(?=\s+\w)|(?:^|(?<=[.!?:] )|(?<=[\n\"“]))A(?=\s+\w)"), " "),
 )
 _AFTER_FOLDING: tuple[Rule, ...] = (
+    (re.compile(r"(?<=\w)\s?&\s?(?=\w)"), " and "),
     (re.compile("\N{MINUS SIGN}"), "-"),
     (re.compile("\N{FRACTION SLASH}"), "/"),
+    (re.compile(r"(?<=[^\W\d]{3})\s?/\s?(?=[^\W\d]{3})"), " or "),
+    (re.compile(rf"\b({_TENS.replace(' ', '|')}) - (?=(?:{_SMALL_NUMBERS.replace(' ', '|')})\b)"), r"\1-"),
     (re.compile(r"\b(?:[^\W\d_]\.){2,}"), _without(".")),  # u.s., p.m.
     (re.compile(r"(?<=[^\W\d_])['’]s\b|(?<=\w)['’](?=\w)"), ""),  # Schiller's -> schiller, isn't -> isnt
     (re.compile(r"(?<![\w.])\.(?=\d)"), "0."),  # .5
@@ -75,7 +86,7 @@ def tokenise(text: str) -> list[Token]:
     """Split into folded words and numbers, without articles and punctuation.
 
     Case and compatibility forms (NFKC) are folded, number words up to ninety-nine become digits, thousands separators
-    and ordinal endings go, and percent, degree and currency signs become words.
+    ordinal endings and accents on Latin letters go, and percent, degree and currency signs become words.
 
     Examples:
         >>> [token.text for token in tokenise("The U.S. paid $1,969, or 3.5 %, on the 4th.")]
@@ -84,9 +95,16 @@ def tokenise(text: str) -> list[Token]:
     for pattern, replacement in _BEFORE_FOLDING:
         text = pattern.sub(replacement, text)
     text = unicodedata.normalize("NFKC", text).casefold()
+    if not text.isascii():
+        text = _SEAM.sub(" ", _drop_accents(text))
     for pattern, replacement in _AFTER_FOLDING:
         text = pattern.sub(replacement, text)
     return _read_number_words(_scan(text))
+
+
+def _drop_accents(text: str) -> str:
+    """Without accents on Latin letters; in other scripts a mark may make another letter."""
+    return unicodedata.normalize("NFC", _ACCENTS.sub(r"\1", unicodedata.normalize("NFD", text.translate(_STROKED))))
 
 
 def _scan(text: str) -> Iterator[Token]:

@@ -84,6 +84,14 @@ _DATES = tuple(
 )
 _SLASHED = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})")
 _MAX_CHARS = 200
+# What may be one value in a script without spaces stands alone; elsewhere the whole text is one piece.
+_PIECE = re.compile(
+    r"\d{3,4}年(?:\d{1,2}月(?:\d{1,2}[日号])?)?|\d[\d.,]*[万亿億]|(?:(?!\d{3,4}年|\d[\d.,]*[万亿億])[^\u3040-\u30ff\u3400-\u9fff])+"
+)
+_WORD = re.compile(r"[+-]?(?:[$€£¥]\s?)?\d[^\s()\[\]?!;]*(?<![.,:;!?'\"])|[^\s()\[\]?!;,:.\"]+")
+_HAS_DIGIT = re.compile(r"\d")
+_MAX_WORDS = 8
+_OTHER_SCALES = ("hundred", "thousand", "million", "milli", "billion", "trillion", "mille", "mil", "tausend", "cent", "dozen")
 _NUMBER = re.compile(r"[+-]?(?:\d[\d.,' ]*\d|\d)")
 _ABOUT = re.compile(r"^(?:(?:about|around|approximately|roughly|circa|ca\.|in|on|the|a|an|it is|it was)\s+)+")
 
@@ -129,11 +137,65 @@ def read_value(text: str) -> Quantity | CalendarDate | None:
     return _read_date(folded) or _read_quantity(folded)
 
 
-def is_same_value(answer: str, gold: str) -> bool | None:
+class FoundValue(NamedTuple):
+    """Where a value stands in a text."""
+
+    start: int
+    end: int
+    """Behind its last sign."""
+
+
+def find_values(text: str) -> list[FoundValue]:
+    """Find the numbers, quantities and dates in a text, each as long as it can be read and no part of another number.
+
+    Examples:
+        >>> text = "It rose by 1,500 m on 20 July 1969."
+        >>> [text[value.start : value.end] for value in find_values(text)]
+        ['1,500 m', '20 July 1969']
+    """
+    words = [match for piece in _PIECE.finditer(text) for match in _WORD.finditer(text, *piece.span())]
+    found, i = [], 0
+    while i < len(words):
+        n = _longest_value(text, words, i) if _may_begin_value(words[i][0]) else 0
+        if n and not _is_amid_number(text, words, i, i + n):
+            found.append(FoundValue(words[i].start(), words[i + n - 1].end()))
+        i += max(n, 1)
+    return found
+
+
+def _may_begin_value(word: str) -> bool:
+    folded = word.casefold()
+    return bool(_HAS_DIGIT.search(word)) or folded.partition("-")[0] in _SMALL or folded in _MONTH_OF
+
+
+def _longest_value(text: str, words: list[re.Match[str]], i: int) -> int:
+    """How many words from the i-th on are one value; 0 where none is."""
+    for n in range(min(_MAX_WORDS, len(words) - i), 0, -1):
+        if read_value(text[words[i].start() : words[i + n - 1].end()]) is not None:
+            return n
+    return 0
+
+
+def _is_amid_number(text: str, words: list[re.Match[str]], start: int, end: int) -> bool:
+    """Whether a digit, number word or scale goes on directly before or behind: "3" in "3 1/2" or in "3 milliards"."""
+    around = []
+    if start and not text[words[start - 1].end() : words[start].start()].strip():
+        around.append(words[start - 1][0].casefold())
+    if end < len(words) and not text[words[end - 1].end() : words[end].start()].strip():
+        around.append(words[end][0].casefold())
+    return any(word[0].isdigit() or word in _SMALL or word in _SCALES or word.startswith(_OTHER_SCALES) for word in around)
+
+
+def is_same_value(answer: str, gold: str, *, coarse: bool = False) -> bool | None:
     """Whether an answer states the gold value.
 
     Amounts must be equal exactly, in whatever unit. A date may say more than the gold one, but not less: "July 20, 1969" states
     "July 1969" and "1969".
+
+    Args:
+        answer: A short text.
+        gold: A short text.
+        coarse: Whether a date may say less too: "1969" then states "July 20, 1969".
 
     Returns:
         None where either text is no value or only one has a unit, so that another way of matching must decide.
@@ -144,9 +206,10 @@ def is_same_value(answer: str, gold: str) -> bool | None:
     if isinstance(said, CalendarDate):
         if isinstance(right, Quantity):
             return right == Quantity(Fraction(said.year), "")
-        return all(wanted in (None, given) for given, wanted in zip(said, right, strict=True))
+        pairs = zip(said, right, strict=True)
+        return all(wanted in (None, given) or (coarse and given is None) for given, wanted in pairs)
     if isinstance(right, CalendarDate):
-        return False
+        return coarse and said == Quantity(Fraction(right.year), "")
     if said.dimension != right.dimension and "" in (said.dimension, right.dimension):
         return None
     return said == right
