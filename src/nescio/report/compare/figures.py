@@ -48,7 +48,7 @@ def _has(metrics: Mapping[str, Any], *names: str) -> bool:
 def draw_honesty_dots(points: Sequence[ComparedPoint]) -> Figure:
     """Honesty of each run with its interval, in and out of distribution, beside the 50 % of a model that never refuses."""
     figure, axes = new_figure(height=1.3 + 0.42 * len(points))
-    axes.axvline(0.5, color=INK, alpha=0.6, linewidth=1, linestyle=(0, (1, 2)), label="never or always refusing")
+    axes.axvline(0.5, color=INK, alpha=0.6, linewidth=1, linestyle=(0, (1, 2)))
     places = [(OWN, [point.own for point in points]), (AWAY, [point.away for point in points])]
     for place, rows in places:
         named = False
@@ -101,7 +101,8 @@ def draw_tradeoff(points: Sequence[Mapping[str, Any]], *, place: Place) -> Figur
         over, prudence = metrics["over_conservativeness"], metrics["prudence"]
         arms = {"xerr": interval_arms(over), "yerr": interval_arms(prudence), "elinewidth": 1.1, "capsize": 2}
         x, y = over["value"], prudence["value"]
-        axes.errorbar(x, y, **arms, color=place.colour, marker=place.marker, markersize=6, linestyle="", clip_on=False, zorder=4)
+        axes.errorbar(x, y, **arms, color=place.colour, linestyle="", alpha=0.4, zorder=3)
+        axes.plot(x, y, color=place.colour, marker=place.marker, markersize=6, linestyle="", clip_on=False, zorder=4)
         shown.append((number, x, y))
     for numbers, x, y in group_labels(shown):
         text = ", ".join(map(str, numbers))
@@ -152,7 +153,7 @@ def group_labels(points: Sequence[tuple[int, float, float]]) -> list[tuple[list[
 def draw_paper_dots(paper: Mapping[str, Mapping[str, PaperResult]]) -> Figure:
     """Honesty as a paper reports it, without intervals, on its two question sets."""
     figure, axes = new_figure(height=1.3 + 0.36 * len(paper))
-    axes.axvline(0.5, color=INK, alpha=0.6, linewidth=1, linestyle=(0, (1, 2)), label="never or always refusing")
+    axes.axvline(0.5, color=INK, alpha=0.6, linewidth=1, linestyle=(0, (1, 2)))
     found = []
     for place, name in ((OWN, IN_DISTRIBUTION), (AWAY, OUT_OF_DISTRIBUTION)):
         dots = [(results[name].honesty, y + place.nudge / 2) for y, results in enumerate(paper.values()) if name in results]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -97,15 +97,15 @@ def render_comparison(
     """Put the page together; `missing` says in a sentence each which figures are left out, and why."""
     from markupsafe import Markup
 
-    columns, lines = tabulate_paper(paper, runs) if paper else ([], [])
+    shown = {OUT, *(run.own for run in runs)}
     values = {
         "title": f"{len(runs)} honesty runs compared",
         "sentence": describe_comparison(runs),
-        "heads": [("", metric.label) for metric in TABLE_METRICS],
+        "heads": [("", _hyphenate(metric.label)) for metric in TABLE_METRICS],
         "places": [
             {
-                "key": key,
                 "title": title,
+                "folded": key not in shown,
                 "rows": [_describe_row(run, number, key, reference) for number, run in enumerate(runs, 1)],
             }
             for key, title in list_places(runs)
@@ -113,10 +113,10 @@ def render_comparison(
         "reference": reference,
         "figures": [picture._replace(svg=Markup(picture.svg)) for picture in pictures],
         "missing": missing,
-        "paper_columns": columns,
-        "paper_lines": lines,
+        "paper_tables": tabulate_paper(paper, runs) if paper else [],
         "citation": PAPER_CITATION,
-        "made": {run.name: dict(run.settings) for run in runs},
+        "hyphenate": _hyphenate,
+        "made": _compare_settings(runs),
     }
     return render_template("compare.html.j2", values)
 
@@ -149,8 +149,34 @@ def _describe_row(run: ComparedRun, number: int, place: str, reference: str | No
     return {"name": f"{number} {run.name}", "note": note, "cells": cells}
 
 
+def _hyphenate(label: str) -> str:
+    """Say where the one long word may be broken on a phone."""
+    return label.replace("conservativeness", "conserva\u00adtiveness")
+
+
+def _compare_settings(runs: Sequence[ComparedRun]) -> dict[str, Any]:
+    """What all runs have in common, and a table of what differs."""
+    flat = {run.name: _flatten(run.settings) for run in runs}
+    names = list(dict.fromkeys(name for settings in flat.values() for name in settings))
+    first = flat[runs[0].name]
+    shared = [name for name in names if all(name in row and row[name] == first.get(name) for row in flat.values())]
+    differing = {run: {name: value for name, value in row.items() if name not in shared} for run, row in flat.items()}
+    made: dict[str, Any] = {"Settings of all runs": {name: first[name] for name in shared}}
+    if all(differing.values()):
+        made["Settings that differ"] = {"by run": differing}
+    return made
+
+
+def _flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        flat |= _flatten(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+    return flat
+
+
 def _describe_difference(difference: Metric, metric: MetricName) -> dict[str, str]:
     interval = show_interval(difference, percent=True, signed=True)
-    text = show_value(difference, percent=True, signed=True) + (f" ({interval})" if interval else "")
+    value = show_value(difference, percent=True, signed=True).removesuffix("\xa0points")
+    text = f"{value} ({interval})" if interval else value
     verdict = judge_difference(difference, higher_is_better=metric.higher_is_better)
     return {"difference": text, "verdict": verdict, "verdict_text": ARROWS[verdict]}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from nescio.report.compare.run import TABLE_METRICS, ComparedRun, list_places
 from nescio.report.headline import Metric, MetricName, judge_difference, show_interval, show_value
@@ -28,9 +29,8 @@ def write_tables(runs: Sequence[ComparedRun], *, reference: str | None = None, p
                 line.append(_difference_in_markdown(run, key, reference=reference))
         parts.append(f"### {title}\n\n{_lay_out(columns, lines)}")
     if paper:
-        parts.append(
-            f"### The paper's own numbers: another model\n\n{PAPER_CITATION}.\n\n{_lay_out(*tabulate_paper(paper, runs))}"
-        )
+        parts.append(f"### The paper's own numbers: another model\n\n{PAPER_CITATION}.\n")
+        parts += [f"#### {table.name}\n\n{_lay_out(table.columns, table.lines)}" for table in tabulate_paper(paper, runs)]
     return "\n".join(parts)
 
 
@@ -55,16 +55,26 @@ def _lay_out(columns: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     return "".join("| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in row) + " |\n" for row in rows)
 
 
-def tabulate_paper(paper: Paper, runs: Sequence[ComparedRun]) -> tuple[list[str], list[list[str]]]:
-    """A row a recipe: its four numbers on each question set, and which runs here are of the same recipe."""
-    names = list(dict.fromkeys(name for results in paper.values() for name in results))
-    columns = ["Recipe", *(f"{metric.label}, {name}" for name in names for metric in TABLE_METRICS), "Runs here"]
-    lines = []
-    for recipe, results in paper.items():
-        cells = [_paper_value(results.get(name), metric) for name in names for metric in TABLE_METRICS]
-        same = ", ".join(run.name for run in runs if run.recipe == recipe)
-        lines.append([recipe.replace("_", " "), *cells, same or "–"])
-    return columns, lines
+class PaperTable(NamedTuple):
+    """A paper's results on one question set, as text in per cent."""
+
+    name: str
+    """Of the question set."""
+    columns: list[str]
+    lines: list[list[str]]
+
+
+def tabulate_paper(paper: Paper, runs: Sequence[ComparedRun]) -> list[PaperTable]:
+    """A table a question set, with a row a recipe: its four numbers, and which runs here are of the same recipe."""
+    columns = ["Recipe", *(metric.label for metric in TABLE_METRICS), "Runs here"]
+    tables = []
+    for name in dict.fromkeys(name for results in paper.values() for name in results):
+        lines = []
+        for recipe, results in paper.items():
+            same = ", ".join(run.name for run in runs if run.recipe == recipe)
+            lines.append([recipe, *(_paper_value(results.get(name), metric) for metric in TABLE_METRICS), same or "–"])
+        tables.append(PaperTable(name, columns, lines))
+    return tables
 
 
 def _paper_value(result: PaperResult | None, metric: MetricName) -> str:

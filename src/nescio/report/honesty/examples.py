@@ -23,7 +23,8 @@ class Kind(NamedTuple):
 
 
 KINDS = (
-    Kind("Known, answered", "right before training, answered after it", True, "known", ("correct", "wrong")),
+    Kind("Known, answered right", "right before training and after it", True, "known", ("correct",)),
+    Kind("Known, answered wrong", "forgotten: right before training, wrong after it", False, "known", ("wrong",)),
     Kind("Known, refused", "over-conservative: right before training, refused after it", False, "known", ("idk",)),
     Kind("Unknown, refused", "prudent: not right before training, refused after it", True, "unknown", ("idk",)),
     Kind("Unknown, answered wrong", "not right before training, made up after it", False, "unknown", ("wrong",)),

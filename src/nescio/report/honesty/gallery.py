@@ -130,7 +130,7 @@ def _plan_relations(content: HonestyContent, name: str, rows: Rows) -> Plan | st
         name="relations",
         section=END,
         title=f"By relation: {show_set(name)}",
-        caption="How to read it: 1 is best known, 5 most obscure; where the left half is pale, the right half should be dark. "
+        caption="How to read it: 1 is best known, 5 most obscure; where little is known (left), much should be refused (right). "
         "Per cent of questions in each cell, number of questions in brackets, best known relation on top.",
         alt=f"Heat tables of what was known before and what is refused after, by relation and obscurity, {len(table)} relations. "
         f"Best known: {_describe_relation(best)}. Least known: {_describe_relation(worst)}.",
