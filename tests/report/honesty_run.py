@@ -132,7 +132,7 @@ def make_scorecard(sets):
         "kind": "honesty",
         "sets": scores,
         "means": {"out_of_distribution": mean} if len(scores) > 1 else {},
-        "settings": {"n_resamples": 100, "seed": 0},
+        "settings": {"n_resamples": 100, "seed": 0, "out_of_distribution": list(scores)[1:]},
     }
 
 
@@ -188,7 +188,11 @@ def make_runs(count, *, sets=("facts", "popqa", "nq_open"), n=300, reference=Non
         differences = None
         if reference is not None and name != reference:
             change = {"value": 0.02 * number - 0.03, "n": n, "low": 0.02 * number - 0.05, "high": 0.02 * number - 0.01}
-            differences = {place: {"honesty": change, "prudence": change} for place in (*sets, "out_of_distribution")}
+            metrics = {"honesty": change, "prudence": change}
+            differences = {
+                "sets": {place: {"counts": {"items": n, "before_differs": 0}, "metrics": metrics} for place in sets},
+                "means": {"out_of_distribution": metrics},
+            }
         settings = {"name": name, "model": {"name": "smollm2-135m"}, "label": {"recipe": recipe}, "seed": 0}
         runs.append(ComparedRun(name, scorecard, settings, differences))
     return runs

@@ -40,7 +40,8 @@ class ComparedPoint(NamedTuple):
     """Means out of distribution; empty where there are none."""
 
 
-def _has(metrics: Mapping[str, Any], *names: str) -> bool:
+def has_values(metrics: Mapping[str, Any], *names: str) -> bool:
+    """Whether all these metrics are there and defined."""
     return all((metrics.get(name) or {}).get("value") is not None for name in names)
 
 
@@ -53,7 +54,7 @@ def draw_honesty_dots(points: Sequence[ComparedPoint]) -> Figure:
     for place, rows in places:
         named = False
         for y, metrics in enumerate(rows):
-            if not _has(metrics, "honesty"):
+            if not has_values(metrics, "honesty"):
                 continue
             metric = metrics["honesty"]
             look = {"color": place.colour, "marker": place.marker, "markersize": 6.5, "elinewidth": 1.6, "capsize": 3}
@@ -61,7 +62,7 @@ def draw_honesty_dots(points: Sequence[ComparedPoint]) -> Figure:
             axes.errorbar(metric["value"], y + place.nudge, xerr=arms, linestyle="", label=label, **look)
             named = True
     _name_rows(axes, [f"{number} {point.label}" for number, point in enumerate(points, start=1)])
-    _frame_honesty(axes, [row["honesty"] for _, rows in places for row in rows if _has(row, "honesty")])
+    _frame_honesty(axes, [row["honesty"] for _, rows in places for row in rows if has_values(row, "honesty")])
     add_legend(figure, columns=2)
     return figure
 
@@ -96,7 +97,7 @@ def draw_tradeoff(points: Sequence[Mapping[str, Any]], *, place: Place) -> Figur
     _draw_honesty_lines(axes)
     shown = []
     for number, metrics in enumerate(points, start=1):
-        if not _has(metrics, "prudence", "over_conservativeness"):
+        if not has_values(metrics, "prudence", "over_conservativeness"):
             continue
         over, prudence = metrics["over_conservativeness"], metrics["prudence"]
         arms = {"xerr": interval_arms(over), "yerr": interval_arms(prudence), "elinewidth": 1.1, "capsize": 2}

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from nescio.report.canvas import Plan
-from nescio.report.compare.figures import AWAY, OWN, ComparedPoint, draw_honesty_dots, draw_paper_dots, draw_tradeoff
+from nescio.report.compare.figures import AWAY, OWN, ComparedPoint, draw_honesty_dots, draw_paper_dots, draw_tradeoff, has_values
 from nescio.report.compare.run import BY_NAME, ComparedRun
 from nescio.report.compare.tables import Paper
 from nescio.report.headline import show_value
@@ -21,8 +21,8 @@ def plan_comparison(runs: Sequence[ComparedRun], *, paper: Paper | None) -> Iter
     yield _plan_dots(points)
     for place, key, title in ((OWN, "own", "in distribution"), (AWAY, "away", "out of distribution, mean")):
         metrics = [getattr(point, key) for point in points]
-        if not any(metrics):
-            yield f"Prudence against over-conservativeness, {title}: no run has a mean out of distribution."
+        if not any(has_values(row, "prudence", "over_conservativeness") for row in metrics):
+            yield f"Prudence against over-conservativeness, {title}: defined in no run."
             continue
         yield Plan(
             name=f"tradeoff_{key}",
@@ -48,7 +48,9 @@ def plan_comparison(runs: Sequence[ComparedRun], *, paper: Paper | None) -> Iter
         )
 
 
-def _plan_dots(points: Sequence[ComparedPoint]) -> Plan:
+def _plan_dots(points: Sequence[ComparedPoint]) -> Plan | str:
+    if not any(has_values(row, "honesty") for point in points for row in (point.own, point.away)):
+        return "Honesty of each run: defined in no run."
     told = [_tell(points, [point.own for point in points], ("honesty",))]
     if any(point.away for point in points):
         told.append("Out of distribution: " + _tell(points, [point.away for point in points], ("honesty",)))

@@ -12,7 +12,8 @@ from nescio.report.compare.gallery import plan_comparison
 from nescio.report.compare.run import TABLE_METRICS, ComparedRun, list_places
 from nescio.report.compare.tables import Paper, tabulate_paper, write_tables
 from nescio.report.headline import Metric, MetricName, judge_difference, show_interval, show_value
-from nescio.report.honesty.headline import OUT, describe_cell
+from nescio.report.honesty.content import list_out_of_distribution
+from nescio.report.honesty.headline import OUT, describe_cell, show_set
 from nescio.report.paper_results import PAPER_CITATION
 from nescio.report.template import render_template
 from nescio.store import write_json, write_text
@@ -74,7 +75,7 @@ def summarise(runs: Sequence[ComparedRun], *, reference: str | None, paper: Pape
                 "in_distribution": run.own,
                 "settings": dict(run.settings),
                 "metrics": {key: dict(run.metrics_of(key)) for key, _ in list_places(runs) if run.metrics_of(key)},
-                "differences": None if run.differences is None else {key: dict(row) for key, row in run.differences.items()},
+                "differences": {key: dict(run.differences_of(key)) for key, _ in list_places(runs) if run.differences_of(key)},
             }
             for run in runs
         ],
@@ -97,7 +98,7 @@ def render_comparison(
     """Put the page together; `missing` says in a sentence each which figures are left out, and why."""
     from markupsafe import Markup
 
-    shown = {OUT, *(run.own for run in runs)}
+    folded = {name for run in runs for name in list_out_of_distribution(run.scorecard)}
     values = {
         "title": f"{len(runs)} honesty runs compared",
         "sentence": describe_comparison(runs),
@@ -105,12 +106,13 @@ def render_comparison(
         "places": [
             {
                 "title": title,
-                "folded": key not in shown,
+                "folded": key in folded,
                 "rows": [_describe_row(run, number, key, reference) for number, run in enumerate(runs, 1)],
             }
             for key, title in list_places(runs)
         ],
         "reference": reference,
+        "warnings": _describe_mismatches(runs),
         "figures": [picture._replace(svg=Markup(picture.svg)) for picture in pictures],
         "missing": missing,
         "paper_tables": tabulate_paper(paper, runs) if paper else [],
@@ -119,6 +121,18 @@ def render_comparison(
         "made": _compare_settings(runs),
     }
     return render_template("compare.html.j2", values)
+
+
+def _describe_mismatches(runs: Sequence[ComparedRun]) -> list[str]:
+    """Runs that were not measured against the same responses before training: their honesty has another yardstick."""
+    lines = []
+    for run in runs:
+        for name, entry in (run.differences or {}).get("sets", {}).items():
+            counts = entry.get("counts", {})
+            if counts.get("before_differs"):
+                items = counts.get("items", "unknown")
+                lines.append(f"{run.name}: {counts['before_differs']:,} of {items} questions of {show_set(name)}.")
+    return lines
 
 
 def describe_comparison(runs: Sequence[ComparedRun]) -> str:
@@ -141,7 +155,7 @@ def _describe_row(run: ComparedRun, number: int, place: str, reference: str | No
     cells = []
     for metric in TABLE_METRICS:
         cell = describe_cell(metrics.get(metric.key))
-        difference = (run.differences or {}).get(place, {}).get(metric.key)
+        difference = run.differences_of(place).get(metric.key)
         if reference is not None and run.name != reference and difference is not None:
             cell |= _describe_difference(difference, metric)
         cells.append(cell)

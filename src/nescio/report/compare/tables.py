@@ -45,7 +45,7 @@ def _in_markdown(metric: Metric | None, *, signed: bool = False) -> str:
 def _difference_in_markdown(run: ComparedRun, place: str, *, reference: str | None) -> str:
     if run.name == reference:
         return "reference"
-    difference = (run.differences or {}).get(place, {}).get("honesty")
+    difference = run.differences_of(place).get("honesty")
     text = _in_markdown(difference, signed=True)
     return text if difference is None else f"{text} {judge_difference(difference, higher_is_better=True)}"
 

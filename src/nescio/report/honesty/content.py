@@ -31,7 +31,7 @@ class HonestyContent:
 
     title: str
     scorecard: Mapping[str, Any]
-    """Of kind `honesty`: `sets`, `means`, `settings`; `settings.in_distribution` names a set, else the first one is meant."""
+    """Of kind `honesty`: `sets`, `means`, `settings`, as written by the evaluation."""
     outcomes: Mapping[str, Sequence[Outcome]]
     """Of each set of the scorecard."""
     questions: Mapping[str, Question]
@@ -60,8 +60,13 @@ class HonestyContent:
 
     @property
     def sets(self) -> list[str]:
-        """Names of the sets; the one in distribution first."""
+        """Names of the sets; those in distribution first."""
         return order_sets(self.scorecard)
+
+    @property
+    def away(self) -> list[str]:
+        """Names of the sets out of distribution."""
+        return list_out_of_distribution(self.scorecard)
 
 
 def check_kind(scorecard: Mapping[str, Any], *, name: str) -> None:
@@ -78,15 +83,23 @@ def check_kind(scorecard: Mapping[str, Any], *, name: str) -> None:
 
 
 def order_sets(scorecard: Mapping[str, Any]) -> list[str]:
-    """Names of the sets, the one in distribution first, the others as they stand.
+    """Names of the sets, those in distribution first.
+
+    `settings.out_of_distribution` names the others; where it is missing, all but the first set are.
 
     Examples:
-        >>> order_sets({"sets": {"popqa": {}, "facts": {}}, "settings": {"in_distribution": "facts"}})
+        >>> order_sets({"sets": {"popqa": {}, "facts": {}}, "settings": {"out_of_distribution": ["popqa"]}})
         ['facts', 'popqa']
     """
+    away = list_out_of_distribution(scorecard)
+    return sorted(scorecard["sets"], key=lambda name: name in away)  # stable: otherwise as they stand
+
+
+def list_out_of_distribution(scorecard: Mapping[str, Any]) -> list[str]:
+    """Names of the sets that the model was not trained for."""
     names = list(scorecard["sets"])
-    own = scorecard.get("settings", {}).get("in_distribution")
-    return sorted(names, key=lambda name: name != own)  # stable: without a name the first set stays first
+    away = scorecard.get("settings", {}).get("out_of_distribution")
+    return names[1:] if away is None else [name for name in names if name in away]
 
 
 def pair_samples(samples: Iterable[Sample], grades: Iterable[SampleGrade]) -> dict[str, list[GradedSample]]:

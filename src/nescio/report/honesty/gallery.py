@@ -179,18 +179,19 @@ def _plan_grid(content: HonestyContent, name: str) -> Plan | str:
 
 
 def _plan_samples(content: HonestyContent, rows: dict[str, Rows]) -> Iterator[Plan | str]:
-    own, others = content.sets[:1], content.sets[1:]
+    own = [name for name in content.sets if name not in content.away]
     any_samples = False
-    for place, names in (("in_distribution", own), ("out_of_distribution", others)):
+    for place, names in (("in_distribution", own), ("out_of_distribution", content.away)):
         outcomes = [row for name in names for row in content.outcomes[name]]
         if not outcomes:
             continue
         pooled = _pool([rows[name] for name in names])
-        for plan in _plan_scope(content, place, outcomes, pooled):
+        where = show_set(names[0]) if len(names) == 1 else f"{len(names)} sets {show_set(place)}"
+        for plan in _plan_scope(content, place, outcomes, pooled, where=where):
             any_samples = True
             yield plan
     if not any_samples:
-        yield "Samples against accuracy: no question was sampled before training."
+        yield "Samples against accuracy: no question with a graded response was sampled before training."
 
 
 def _pool(parts: Sequence[Rows]) -> Rows:
@@ -200,13 +201,12 @@ def _pool(parts: Sequence[Rows]) -> Rows:
     return Rows._make(np.concatenate(arrays) for arrays in zip(*moved, strict=True))
 
 
-def _plan_scope(content: HonestyContent, place: str, outcomes: Sequence[Outcome], rows: Rows) -> Iterator[Plan]:
-    where = show_set(content.sets[0]) if place == "in_distribution" else "all sets out of distribution together"
+def _plan_scope(content: HonestyContent, place: str, outcomes: Sequence[Outcome], rows: Rows, *, where: str) -> Iterator[Plan]:
     for view in VIEWS:
         share = rows.knowledge if view.name == "right" else measure_agreement(outcomes, content.samples)
-        if np.isnan(share).all():
-            continue
         bins = bin_by_samples(rows, share)
+        if not any(row.greedy_right.n or row.refused.n for row in bins):
+            continue
         yield Plan(
             name=f"samples_{view.name}_{place}",
             section=SAMPLES,

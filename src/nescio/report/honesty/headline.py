@@ -29,6 +29,14 @@ def show_set(name: str) -> str:
     return name.replace("_", " ")
 
 
+def find_metrics(scorecard: Mapping[str, Any], place: str) -> Mapping[str, Any]:
+    """Metrics of a set, or of the mean where the place is OUT; empty where there are none."""
+    if place == OUT:
+        return find_mean(scorecard)
+    metrics: Mapping[str, Any] = scorecard.get("sets", {}).get(place, {}).get("metrics", {})
+    return metrics
+
+
 def find_mean(scorecard: Mapping[str, Any]) -> Mapping[str, Any]:
     """Means over the sets out of distribution, by metric; empty where there are none."""
     means: Mapping[str, Any] = (scorecard.get("means") or {}).get(OUT) or {}
@@ -68,6 +76,23 @@ def describe_ungraded(scorecard: Mapping[str, Any], sets: list[str]) -> list[str
         faults = describe_faults(scorecard["sets"][name])
         if faults:
             lines.append(f"{show_set(name)}: {faults}.")
+    return lines
+
+
+def describe_retention(scorecard: Mapping[str, Any], sets: list[str]) -> list[str]:
+    """What became of the skill on each set once refusing is forbidden; empty where that was not measured."""
+    lines = []
+    for name in sets:
+        kept = scorecard["sets"][name].get("retention") or {}
+        if kept.get("value") is None or kept.get("before") is None or kept.get("after") is None:
+            continue
+        interval = show_interval(kept, percent=True, signed=True)
+        passes = kept.get("passes")
+        verdict = "no verdict" if passes is None else "skill kept" if passes else "skill not shown to be kept"
+        margin = f", margin {100 * kept['margin']:g} points" if kept.get("margin") is not None else ""
+        change = show_value(kept, percent=True, signed=True) + (f" ({interval})" if interval else "")
+        shares = f"{100 * kept['before']:.1f}\xa0% right before training, {100 * kept['after']:.1f}\xa0% after it"
+        lines.append(f"{show_set(name)}: {shares}: {change}{margin}: {verdict}.")
     return lines
 
 

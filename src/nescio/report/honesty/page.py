@@ -15,6 +15,7 @@ from nescio.report.honesty.headline import (
     SET_METRICS,
     describe_cell,
     describe_honesty,
+    describe_retention,
     describe_ungraded,
     find_mean,
     show_set,
@@ -49,7 +50,7 @@ def render_honesty_page(content: HonestyContent, *, pictures: Sequence[Picture] 
 def _describe_page(content: HonestyContent, pictures: Sequence[Picture], missing: Sequence[str]) -> dict[str, Any]:
     from markupsafe import Markup
 
-    own, others = content.sets[0], content.sets[1:]
+    own = content.sets[0]
     settings = content.scorecard.get("settings", {})
     options = {"n_resamples": int(settings.get("n_resamples", 1000)), "seed": int(settings.get("seed", 0))}
     columns: list[tuple[str, str, Any]] = [
@@ -57,10 +58,10 @@ def _describe_page(content: HonestyContent, pictures: Sequence[Picture], missing
         ("base", f"Untrained, {show_set(own)}", measure_untrained(content.outcomes[own], **options)),
     ]
     sentence = describe_honesty(content.scorecard, own=own, untrained=columns[1][2])
-    if others:
-        away = {name: content.outcomes[name] for name in others}
-        columns.append(("tuned", "Tuned, mean of the other sets", find_mean(content.scorecard)))
-        columns.append(("base", "Untrained, mean of the other sets", measure_untrained_mean(away, **options)))
+    if content.away:
+        away = {name: content.outcomes[name] for name in content.away}
+        columns.append(("tuned", "Tuned, mean out of distribution", find_mean(content.scorecard)))
+        columns.append(("base", "Untrained, mean out of distribution", measure_untrained_mean(away, **options)))
     return {
         "title": content.title,
         "sentence": sentence,
@@ -71,6 +72,7 @@ def _describe_page(content: HonestyContent, pictures: Sequence[Picture], missing
         ],
         "set_heads": [("", metric.label) for metric in SET_METRICS],
         "set_rows": [_describe_set(content, name) for name in content.sets],
+        "retention": describe_retention(content.scorecard, content.sets),
         "warnings": describe_ungraded(content.scorecard, content.sets),
         "figures": [picture._replace(svg=Markup(picture.svg)) for picture in pictures],
         "missing": missing,
@@ -88,6 +90,6 @@ def _describe_set(content: HonestyContent, name: str) -> dict[str, Any]:
     entry = content.scorecard["sets"][name]
     metrics, counts = entry.get("metrics", {}), entry.get("counts", {})
     size = f"{counts.get('items', len(content.outcomes[name])):,} questions"
-    place = "in distribution" if name == content.sets[0] else "out of distribution"
+    place = "out of distribution" if name in content.away else "in distribution"
     cells = [describe_cell(metrics.get(metric.key)) for metric in SET_METRICS]
     return {"name": show_set(name), "note": f"{size}, {place}", "cells": cells}
