@@ -2,6 +2,7 @@
 
 import math
 import random
+import shutil
 
 import numpy as np
 import pytest
@@ -21,6 +22,11 @@ PATTERNS = (
     ),
     *("insufficient_sample", "false_premise", "invented_entity", "time_dependent", "subjective_matter", "unverified_source"),
     *("needs_tools", "underspecified", "unknowable_detail", "injected_instruction"),
+)
+BROWSERS = ("chromium", "google-chrome", "chromium-browser")
+QUIET = (
+    *("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"),
+    *("--disable-sync", "--no-first-run"),
 )
 SECOND_TWINS = ("refuse", "refuse", "uncertain")
 HOSTILE_QUESTION = "What does the tag </script><b>bold</b> & \"quoted\" 'text' do in <i>HTML</i>?"
@@ -160,3 +166,16 @@ def content():
 def build_content():
     """The maker itself, for tests that need another run."""
     return make_content
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A headless Chromium."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if path is None:
+        pytest.skip(f"no browser found; looked for {', '.join(BROWSERS)}")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=list(QUIET))
+        yield browser
+        browser.close()

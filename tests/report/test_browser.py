@@ -1,31 +1,10 @@
 """The page in a real browser: nothing fails, nothing is fetched, the filters work, a phone has room."""
 
-import shutil
-
 import pytest
 
 from nescio.report import write_report
 
 pytestmark = pytest.mark.slow
-
-BROWSERS = ("chromium", "google-chrome", "chromium-browser")
-QUIET = (
-    *("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"),
-    *("--disable-sync", "--no-first-run"),
-)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """A headless Chromium."""
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if path is None:
-        pytest.skip(f"no browser found; looked for {', '.join(BROWSERS)}")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=list(QUIET))
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

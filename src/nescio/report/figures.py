@@ -12,7 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nescio.records import DECISIONS
-from nescio.report.canvas import INK, new_figure, styled
+from nescio.report.canvas import (
+    INK,
+    add_grid,
+    add_legend,
+    draw_cell,
+    frame_cells,
+    interval_arms,
+    new_figure,
+    set_percent,
+    styled,
+)
 from nescio.report.headline import order_systems, show_system
 
 if TYPE_CHECKING:
@@ -21,9 +31,6 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 Metrics = Mapping[str, Any]
 """One system's part of the scorecard."""
-
-MAX_TINT = 0.6
-"""Opacity of the fullest cell. Up to here ink stays readable on blue, on a light ground and on a dark one."""
 
 # Okabe and Ito's palette: tells apart under all common kinds of colour blindness.
 DECISION_COLOURS = {"correct": "#0072B2", "uncertain": "#E69F00", "refuse": "#D55E00", "failed": "#999999"}
@@ -50,28 +57,6 @@ def _look(system: str) -> Look:
     return LOOKS.get(system, OTHER_LOOK)
 
 
-def _add_grid(axes: Any, *, axis: str = "both") -> None:
-    axes.grid(visible=True, axis=axis, color=INK, alpha=0.12, linewidth=0.8)
-    axes.set_axisbelow(True)
-
-
-def _set_percent(axis: Any) -> None:
-    from matplotlib.ticker import PercentFormatter
-
-    axis.set_major_formatter(PercentFormatter(1, decimals=0))
-
-
-def _legend(figure: Figure, *, columns: int = 3) -> None:
-    figure.legend(loc="outside upper left", ncols=columns, handlelength=2.2, columnspacing=1.4)
-
-
-def _error(metric: Mapping[str, Any]) -> Array:
-    """Arms of the interval around the value, shape (2, 1); none where there is no interval."""
-    value = metric["value"]
-    low, high = (value if metric.get(side) is None else metric[side] for side in ("low", "high"))
-    return np.array([[max(value - low, 0.0)], [max(high - value, 0.0)]])
-
-
 def _has_value(metrics: Metrics, *names: str) -> bool:
     return all((metrics.get(name) or {}).get("value") is not None for name in names)
 
@@ -91,10 +76,10 @@ def draw_training_loss(loss_curve: Sequence[Mapping[str, Any]]) -> Figure:
     if long:
         mean = np.convolve(losses, np.full(9, 1 / 9), mode="valid")
         axes.plot(steps[4:-4], mean, color=LOOKS["tuned"].colour, linewidth=2.2, label="running mean of 9")
-        _legend(figure)
+        add_legend(figure)
     axes.set(xlabel="optimiser step", ylabel="loss (nats a token)")
     axes.set_ylim(bottom=min(0.0, float(losses.min())))
-    _add_grid(axes)
+    add_grid(axes)
     return figure
 
 
@@ -121,13 +106,13 @@ def draw_accuracy_against_refusal(systems: Mapping[str, Metrics], *, gold: Seque
         if not _has_value(systems[name], "decision_accuracy", "refusal_rate"):
             continue
         x, y, look = systems[name]["refusal_rate"], systems[name]["decision_accuracy"], _look(name)
-        arms = {"xerr": _error(x), "yerr": _error(y), "elinewidth": 1.4, "capsize": 3}
+        arms = {"xerr": interval_arms(x), "yerr": interval_arms(y), "elinewidth": 1.4, "capsize": 3}
         axes.errorbar(x["value"], y["value"], **arms, color=look.colour, marker=look.marker, ls="", ms=9, label=show_system(name))
     axes.set(xlabel="refusal rate", ylabel="decision accuracy", xlim=(-0.03, 1.03), ylim=(0, 1.06), yticks=np.linspace(0, 1, 6))
-    _set_percent(axes.xaxis)
-    _set_percent(axes.yaxis)
-    _add_grid(axes)
-    _legend(figure)
+    set_percent(axes.xaxis)
+    set_percent(axes.yaxis)
+    add_grid(axes)
+    add_legend(figure)
     return figure
 
 
@@ -156,8 +141,8 @@ def draw_failure_rates(systems: Mapping[str, Metrics]) -> Figure:
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
     axes.spines["bottom"].set_bounds(0, 1)  # the room beyond is for the labels
-    _set_percent(axes.xaxis)
-    _add_grid(axes, axis="x")
+    set_percent(axes.xaxis)
+    add_grid(axes, axis="x")
     return figure
 
 
@@ -165,7 +150,7 @@ def _draw_rate(axes: Any, metric: Mapping[str, Any] | None, *, y: float, colour:
     if not metric or metric.get("value") is None:
         axes.text(0.01, y, "undefined" if metric else "not measured", va="center", style="italic", alpha=0.8)
         return
-    arms = _error(metric)
+    arms = interval_arms(metric)
     whiskers = {"ecolor": INK, "elinewidth": 1.2, "capsize": 2.5}
     axes.barh(y, metric["value"], height=0.72, color=colour, xerr=arms, error_kw=whiskers)
     axes.text(metric["value"] + arms[1, 0] + 0.02, y, f"{100 * metric['value']:.0f} %", va="center")
@@ -196,8 +181,8 @@ def draw_decisions(gold: Sequence[str], decisions: Mapping[str, Sequence[str]]) 
     axes.invert_yaxis()
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
-    _set_percent(axes.xaxis)
-    _legend(figure, columns=4)
+    set_percent(axes.xaxis)
+    add_legend(figure, columns=4)
     return figure
 
 
@@ -213,28 +198,10 @@ def draw_confusion(confusion: Mapping[str, Mapping[str, int]]) -> Figure:
         for x, taken in enumerate(columns):
             count = counts.get(taken, 0)
             weight = "bold" if gold == taken else "normal"
-            _draw_cell(axes, x, y, text=str(count), tint=count / total if total else 0.0, weight=weight)
+            draw_cell(axes, x, y, text=str(count), tint=count / total if total else 0.0, weight=weight)
     axes.set(xlabel="decision taken", ylabel="right decision")
-    _frame_cells(axes, columns=columns, rows=list(DECISIONS))
+    frame_cells(axes, columns=columns, rows=list(DECISIONS))
     return figure
-
-
-def _draw_cell(axes: Any, x: int, y: int, *, text: str, tint: float | None, weight: str = "normal") -> None:
-    """One cell of a heat table; `tint` in [0, 1], or None for a cell without a value."""
-    from matplotlib.patches import Rectangle
-
-    opacity = 0.0 if tint is None else 0.04 + (MAX_TINT - 0.04) * tint
-    axes.add_patch(Rectangle((x - 0.47, y - 0.46), 0.94, 0.92, color=DECISION_COLOURS["correct"], alpha=opacity, linewidth=0))
-    axes.text(x, y, text, ha="center", va="center", fontweight=weight)
-
-
-def _frame_cells(axes: Any, *, columns: Sequence[str], rows: Sequence[str]) -> None:
-    axes.set_xticks(range(len(columns)), labels=list(columns))
-    axes.set_yticks(range(len(rows)), labels=list(rows))
-    axes.set(xlim=(-0.5, len(columns) - 0.5), ylim=(len(rows) - 0.5, -0.5))
-    axes.tick_params(length=0)
-    for spine in axes.spines.values():
-        spine.set_visible(False)
 
 
 @styled
@@ -275,10 +242,10 @@ def draw_reliability(raw: Array, calibrated: Array, right: Array, *, n_bins: int
         points = np.asarray(bins.mean_confidence)[used], np.asarray(bins.accuracy)[used]
         axes.plot(*points, color=colour, marker=marker, linestyle=dashes, markersize=6, linewidth=1.6, label=label)
     axes.set(xlabel="stated confidence", ylabel="came true", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
-    _set_percent(axes.xaxis)
-    _set_percent(axes.yaxis)
-    _add_grid(axes)
-    _legend(figure, columns=4)
+    set_percent(axes.xaxis)
+    set_percent(axes.yaxis)
+    add_grid(axes)
+    add_legend(figure, columns=4)
     return figure
 
 
@@ -314,9 +281,9 @@ def draw_confidence_histogram(raw: Array, calibrated: Array, *, n_bins: int = 20
     axes.hist(calibrated, bins=edges, color=LOOKS["tuned"].colour, alpha=0.75, label="after")
     axes.hist(raw, bins=edges, histtype="step", color=OTHER_LOOK.colour, linewidth=1.8, linestyle=(0, (3, 2)), label="before")
     axes.set(xlabel="stated confidence", ylabel="questions", xlim=(0, 1))
-    _set_percent(axes.xaxis)
-    _add_grid(axes, axis="y")
-    _legend(figure)
+    set_percent(axes.xaxis)
+    add_grid(axes, axis="y")
+    add_legend(figure)
     return figure
 
 
@@ -343,10 +310,10 @@ def draw_risk_coverage(outcomes: Mapping[str, tuple[Array, Array]], *, subject: 
         axes.plot(curve.coverage, curve.risk, color=look.colour, linestyle=look.dashes, linewidth=2, label=show_system(name))
     axes.set(xlabel="coverage: share of questions answered, most confident first", ylabel="risk: wrong among these")
     axes.set(xlim=(0, 1), ylim=(0, 1.02))
-    _set_percent(axes.xaxis)
-    _set_percent(axes.yaxis)
-    _add_grid(axes)
-    _legend(figure, columns=5)
+    set_percent(axes.xaxis)
+    set_percent(axes.yaxis)
+    add_grid(axes)
+    add_legend(figure, columns=5)
     return figure
 
 
@@ -362,9 +329,9 @@ def draw_pattern_heat(systems: Mapping[str, Metrics]) -> Figure:
         sizes.append(max((cell.get("n") or 0 for cell in cells), default=0))
         for x, cell in enumerate(cells):
             value = cell.get("value")
-            _draw_cell(axes, x, y, text="–" if value is None else f"{100 * value:.0f} %", tint=value)
+            draw_cell(axes, x, y, text="–" if value is None else f"{100 * value:.0f} %", tint=value)
     labels = [f"{pattern.replace('_', ' ')}  ({size})" for pattern, size in zip(patterns, sizes, strict=True)]
-    _frame_cells(axes, columns=[show_system(name) for name in names], rows=labels)
+    frame_cells(axes, columns=[show_system(name) for name in names], rows=labels)
     axes.xaxis.tick_top()
     axes.tick_params(length=0)
     return figure

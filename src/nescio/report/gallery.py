@@ -2,47 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nescio.records import DECISIONS, answering_is_right
 from nescio.report import figures
-from nescio.report.canvas import embed_svg, write_figure
+from nescio.report.canvas import Picture, Plan, draw_plans
 from nescio.report.content import ReportContent
 from nescio.report.headline import show_system, show_value
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
 Array = NDArray[np.float64]
-
-
-class Plan(NamedTuple):
-    """A figure still to be drawn."""
-
-    name: str
-    """Of its files; unique in the page."""
-    section: str
-    title: str
-    caption: str
-    alt: str
-    """What the figure shows, with its numbers, for those who do not see it."""
-    draw: Callable[[], Figure]
-
-
-class Picture(NamedTuple):
-    """A figure as the page shows it."""
-
-    name: str
-    section: str
-    title: str
-    caption: str
-    svg: str
-    """Markup, safe to embed."""
 
 
 class Outcomes(NamedTuple):
@@ -64,15 +37,7 @@ def draw_figures(content: ReportContent, folder: Path) -> tuple[list[Picture], l
     Raises:
         StoreError: The folder cannot be written.
     """
-    pictures, missing = [], []
-    for plan in plan_figures(content):
-        if isinstance(plan, str):
-            missing.append(plan)
-            continue
-        svg = write_figure(plan.draw(), folder, name=plan.name)
-        embedded = embed_svg(svg, name=plan.name, alt=plan.alt)
-        pictures.append(Picture(plan.name, plan.section, plan.title, plan.caption, embedded))
-    return pictures, missing
+    return draw_plans(plan_figures(content), folder)
 
 
 def plan_figures(content: ReportContent) -> Iterator[Plan | str]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from nescio.records import DECISIONS
+from nescio.report.canvas import Picture
 from nescio.report.content import ReportContent
-from nescio.report.gallery import Picture, draw_figures
+from nescio.report.gallery import draw_figures
 from nescio.report.headline import (
     HEADLINE_METRICS,
     ExchangeRate,
@@ -19,13 +19,12 @@ from nescio.report.headline import (
     describe_result,
     judge_difference,
     show_interval,
-    show_setting,
     show_system,
     show_value,
 )
+from nescio.report.template import HERE, escape_json, render_template
 from nescio.store import write_text
 
-HERE = Path(__file__).parent
 EXAMPLE_FIELDS = (
     *("id", "group", "pattern", "question", "context", "decision", "answer", "justification", "evidence_quality", "source"),
 )
@@ -50,11 +49,7 @@ def write_report(folder: Path, content: ReportContent) -> Path:
 
 def render_page(content: ReportContent, *, pictures: Sequence[Picture] = (), missing: Sequence[str] = ()) -> str:
     """Put the page together; `missing` says in a sentence each which figures are left out, and why."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    loader = FileSystemLoader(HERE, encoding="utf-8")
-    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return environment.get_template("page.html.j2").render(_describe_page(content, pictures, missing)) + "\n"
+    return render_template("page.html.j2", _describe_page(content, pictures, missing))
 
 
 def _describe_page(content: ReportContent, pictures: Sequence[Picture], missing: Sequence[str]) -> dict[str, Any]:
@@ -76,11 +71,7 @@ def _describe_page(content: ReportContent, pictures: Sequence[Picture], missing:
         "decisions": DECISIONS,
         "made": {"Settings": content.settings, "Run": content.manifest},
         "items": Markup(escape_json(_describe_items(content))),
-        "css": Markup((HERE / "page.css").read_text(encoding="utf-8")),
         "js": Markup((HERE / "page.js").read_text(encoding="utf-8")),
-        "is_table": _is_table,
-        "table_columns": _table_columns,
-        "show_setting": show_setting,
     }
 
 
@@ -133,22 +124,3 @@ def _describe_reply(content: ReportContent, system: str, index: int) -> dict[str
     prediction, grade = content.predictions[system][index], content.grades[system][index]
     reply = prediction.model_dump(exclude={"id"}, exclude_none=True)
     return reply | {"calibrated": content.calibrated[system][index], "verdict": grade.verdict, "reason": grade.reason}
-
-
-def escape_json(value: Any) -> str:
-    r"""JSON that cannot end the script element that it stands in.
-
-    Examples:
-        >>> escape_json(["</script>"])
-        '["\\u003c/script>"]'
-    """
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
-
-
-def _is_table(value: Any) -> bool:
-    """Whether a value is a mapping of mappings, such as seconds and memory by stage."""
-    return isinstance(value, Mapping) and bool(value) and all(isinstance(row, Mapping) and row for row in value.values())
-
-
-def _table_columns(table: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    return list(dict.fromkeys(column for row in table.values() for column in row))
