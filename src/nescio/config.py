@@ -310,9 +310,8 @@ def _explain(error: ValidationError, kind: type[Section]) -> str:
     problem = error.errors()[0]
     path = [str(part) for part in problem["loc"]]
     if problem["type"] == "extra_forbidden":
-        known = _fields_at(path[:-1], kind)
-        kind = f"key in section '{'.'.join(path[:-1])}'" if path[:-1] else "key"
-        return describe_unknown(kind, path[-1], known)
+        what = f"key in section '{'.'.join(path[:-1])}'" if path[:-1] else "key"
+        return describe_unknown(what, path[-1], _fields_at(path[:-1], kind))
     return f"{'.'.join(path)}: {problem['msg'].lower()}, got {problem['input']!r}"
 
 

@@ -21,7 +21,7 @@ from nescio.models.load import LoadedModel
 from nescio.models.packed import packed_linear_layers
 from nescio.models.prompt import OPENING, TO_ANSWER, build_messages, encode_messages, reply_schema
 from nescio.models.torch_engine import Feed, TorchEngine, common_prefix, window_of
-from nescio.records import DECISIONS, Decision, Example, Prediction
+from nescio.records import DECISIONS, Decision, Example, Prediction, Question
 from nescio.store import translate_os_errors
 
 Logits = NDArray[np.floating[Any]]
@@ -33,7 +33,7 @@ _REPLY_TO_ANSWER = re.compile(re.escape(OPENING) + r"\w+" + re.escape(TO_ANSWER)
 
 def predict(
     loaded: LoadedModel,
-    examples: Sequence[Example],
+    examples: Sequence[Example | Question],
     *,
     shots: Sequence[Example] = (),
     batch_size: int = 32,
@@ -107,7 +107,7 @@ def predict(
 class Row:
     """One example on its way through the engine."""
 
-    example: Example
+    example: Example | Question
     prompt: Sequence[int]
     grammar: ReplyGrammar
     choose: Choose

@@ -99,6 +99,7 @@ def _read_confidences(
     form: ReplyForm,
 ) -> list[float | None]:
     """By log-likelihoods of the sentences that say it; None where a reply failed or the form has none."""
+    options: tuple[str, ...]
     if form.asks_itself:
         options = (f" {SURE}", f" {UNSURE}")
         begun = [f"{answer} {SURE_QUERY}" for answer in answers]

@@ -17,8 +17,8 @@ from rich.text import Text
 
 import nescio
 from nescio.cli.data import app as data_app
-from nescio.cli.label import label
 from nescio.cli.grade import grade
+from nescio.cli.label import label
 from nescio.cli.show import RunProgress, print_scorecard
 from nescio.data.load import SHIPPED
 from nescio.errors import NescioError

@@ -5,14 +5,15 @@ data, sample, grade, label, train, predict, evaluate, report; samples are shared
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from nescio.config import HonestyConfig, SourceConfig
 from nescio.errors import ConfigError, describe_unknown
 from nescio.pipeline.decisions import check_model_name
-from nescio.records import Example, Label, Outcome, Prediction, Question, Reply, Response, Sample, SampleGrade, Verdict
+from nescio.pipeline.outcomes import choose_threshold, make_outcomes
+from nescio.records import Example, Label, Prediction, Question, Reply, Sample, SampleGrade, Verdict
 from nescio.run_folder import Progress, Run, Silence, identify_model
 from nescio.store import read_records, sha256_of_json, write_json, write_records
 from nescio.train.processes import hear_first_process, is_helper, part_from_others
@@ -55,7 +56,7 @@ def prepare_questions(run: HonestyRun) -> None:
     config = run.config.questions
     if config.in_distribution not in config.test:
         raise ConfigError(describe_unknown("questions.in_distribution", config.in_distribution, config.test))
-    outputs = ["data/train.jsonl", "data/calibration.jsonl", *(f"data/test.{name}.jsonl" for name in config.test)]
+    outputs = [f"data/{part}.jsonl" for part in _parts(run, "train", "calibration")]
 
     def work() -> str:
         from nescio.data.questions import find_shared_questions, refuse_benchmark_tests
@@ -93,7 +94,7 @@ def _source_digests(run: HonestyRun) -> dict[str, str]:
     from nescio.store import sha256_of_file
 
     config = run.config.questions
-    digests = {}
+    digests: dict[str, str] = {}
     for source in [*config.train, *config.calibration, *config.test.values()]:
         path = Path(source.source.replace("{root}", config.root))
         files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else []
@@ -104,7 +105,7 @@ def _source_digests(run: HonestyRun) -> dict[str, str]:
 def sample(run: HonestyRun) -> None:
     """Ask the model before training: all questions greedily, then those to learn and those of its own kind many times."""
     config = run.config
-    files = ["data/train.jsonl", "data/calibration.jsonl", *(f"data/test.{name}.jsonl" for name in config.questions.test)]
+    files = [f"data/{part}.jsonl" for part in _parts(run, "train", "calibration")]
     inputs = {
         "model": identify_model(config.model),
         "sample": config.sample.model_dump(exclude={"store", "batch_size", "batch_questions"}),
@@ -185,7 +186,7 @@ def _is_known(verdict: Verdict) -> bool | None:
 
 def grade(run: HonestyRun) -> None:
     """Grade the samples."""
-    parts = ["train", "calibration", *(f"test.{name}" for name in run.config.questions.test)]
+    parts = _parts(run, "train", "calibration")
     inputs = {name: run.digest(name) for part in parts for name in (f"samples/{part}.jsonl", f"data/{part}.jsonl")}
 
     def work() -> str:
@@ -299,7 +300,7 @@ def _train_adapter(run: HonestyRun) -> Any:
 
 def predict(run: HonestyRun) -> None:
     """Let the trained model reply to the calibration and the test questions."""
-    parts = ["calibration", *(f"test.{name}" for name in run.config.questions.test)]
+    parts = _parts(run, "calibration")
     inputs = {
         "model": identify_model(run.config.model),
         "predict": run.config.predict.model_dump(exclude={"threshold"}),
@@ -388,7 +389,7 @@ def _read_prediction(prediction: Prediction) -> Reply:
 def evaluate(run: HonestyRun) -> None:
     """Grade the replies, choose the threshold on the calibration questions, and score what is tested."""
     config = run.config
-    parts = ["calibration", *(f"test.{name}" for name in config.questions.test)]
+    parts = _parts(run, "calibration")
     inputs = {
         "evaluate": config.evaluate.model_dump(),
         "threshold": config.predict.threshold,
@@ -404,8 +405,12 @@ def evaluate(run: HonestyRun) -> None:
     def work() -> str:
         from nescio.evaluate_honesty import evaluate_honesty
 
-        threshold = _choose_threshold(run) if config.predict.threshold == "calibrated" else None
-        outcomes = {name: _outcomes(run, f"test.{name}", threshold) for name in config.questions.test}
+        threshold = None
+        if config.predict.threshold == "calibrated" and config.label.recipe in STRUCTURED:
+            threshold = choose_threshold(*_asked_and_replied(run, "calibration"))
+        outcomes = {
+            name: make_outcomes(*_asked_and_replied(run, f"test.{name}"), threshold=threshold) for name in config.questions.test
+        }
         others = [name for name in outcomes if name != config.questions.in_distribution]
         scorecard = evaluate_honesty(
             outcomes,
@@ -425,84 +430,6 @@ def evaluate(run: HonestyRun) -> None:
     run.stage("evaluate", inputs, outputs, work)
 
 
-def _choose_threshold(run: HonestyRun) -> float | None:
-    """The confidence from which on to answer that gives the highest honesty on the calibration questions.
-
-    None where the recipe states no confidence, or where refusing by the reply's own words is as good.
-    """
-    from nescio.metrics import before_after_grid, honesty_score
-
-    replies = _replies(run, "calibration")
-    stated = sorted({reply.confidence for reply in replies if reply.confidence is not None})
-    if not stated or run.config.label.recipe not in STRUCTURED:
-        return None
-    best, best_honesty = None, float("-inf")
-    for threshold in [None, *stated]:
-        rows = _outcomes(run, "calibration", threshold)
-        honesty = float(
-            honesty_score(before_after_grid([r.before for r in rows], [r.after for r in rows]), paper_conventions=True)
-        )
-        if honesty > best_honesty:
-            best, best_honesty = threshold, honesty
-    return best
-
-
-def _outcomes(run: HonestyRun, part: str, threshold: float | None) -> list[Outcome]:
-    questions, replies = _questions(run, part), {reply.question_id: reply for reply in _replies(run, part)}
-    grades: dict[str, list[SampleGrade]] = {}
-    for one in _grades(run, part):
-        grades.setdefault(one.question_id, []).append(one)
-    graded = _grade_replies(questions, replies)
-    return [_make_outcome(q, grades[q.id], replies[q.id], graded[q.id], threshold) for q in questions]
-
-
-def _grade_replies(questions: Sequence[Question], replies: Mapping[str, Reply]) -> dict[str, tuple[SampleGrade, SampleGrade]]:
-    """The grade of each reply, and that of the reply that may not refuse (its own where it does not refuse)."""
-    from nescio.grade import grade_samples
-
-    texts = [(replies[q.id].text, replies[q.id].forced) for q in questions]
-    both = [
-        Sample(question_id=q.id, index=index, text=text or "", failure=replies[q.id].failure)
-        for q, pair in zip(questions, texts, strict=True)
-        for index, text in enumerate((pair[0], pair[0] if pair[1] is None else pair[1]))
-    ]
-    grades = grade_samples(questions, both)
-    return {q.id: (grades[2 * place], grades[2 * place + 1]) for place, q in enumerate(questions)}
-
-
-_RESPONSES: dict[Verdict, Response] = {"correct": "correct", "incorrect": "wrong", "abstained": "idk", "ungraded": "ungraded"}
-
-
-def _make_outcome(
-    question: Question,
-    before: Sequence[SampleGrade],
-    reply: Reply,
-    grades: tuple[SampleGrade, SampleGrade],
-    threshold: float | None,
-) -> Outcome:
-    from nescio.grade import holds_gold
-
-    own, forced = (_RESPONSES[one.verdict] for one in grades)
-    refused = reply.refused if threshold is None or reply.confidence is None else reply.confidence < threshold
-    after: Response = own if refused is None else "idk" if refused else forced
-    if reply.failure is not None:
-        after = "ungraded"
-    drawn = [one.verdict for one in before if one.index > 0 and one.verdict != "ungraded"]
-    return Outcome(
-        question_id=question.id,
-        group=question.group,
-        before=_RESPONSES[next(one.verdict for one in before if one.index == 0)],
-        after=after,
-        holds_gold=holds_gold(question, reply.text),
-        answerable=question.answerable,
-        confidence=reply.confidence,
-        forced=None if own == "idk" and reply.forced is None else forced,
-        right=drawn.count("correct") if drawn else None,
-        graded=len(drawn) or None,
-        obscurity=question.obscurity,
-    )
-
-
 def report(run: HonestyRun) -> None:
     """Write the page for people."""
 
@@ -517,6 +444,15 @@ _STAGE_FUNCTIONS: dict[str, Callable[[HonestyRun], None]] = {
     "evaluate": evaluate,
     "report": report,
 }
+
+
+def _parts(run: HonestyRun, *splits: str) -> list[str]:
+    """Names of splits and then of test sets, as their files have them."""
+    return [*splits, *(f"test.{name}" for name in run.config.questions.test)]
+
+
+def _asked_and_replied(run: HonestyRun, part: str) -> tuple[list[Question], list[SampleGrade], list[Reply]]:
+    return _questions(run, part), _grades(run, part), _replies(run, part)
 
 
 def _questions(run: HonestyRun, part: str) -> list[Question]:

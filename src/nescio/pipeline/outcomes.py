@@ -1,0 +1,101 @@
+"""What became of each question: the grades before training beside the replies after it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+from nescio.grade import grade_samples, holds_gold
+from nescio.metrics import before_after_grid, honesty_score
+from nescio.records import Outcome, Question, Reply, Response, Sample, SampleGrade, Verdict
+
+_RESPONSES: dict[Verdict, Response] = {"correct": "correct", "incorrect": "wrong", "abstained": "idk", "ungraded": "ungraded"}
+
+
+def make_outcomes(
+    questions: Sequence[Question], before: Sequence[SampleGrade], replies: Sequence[Reply], *, threshold: float | None = None
+) -> list[Outcome]:
+    """Join the grades of the samples before training with the replies after it, which are graded here.
+
+    Args:
+        questions: What was asked.
+        before: Of the untrained model's samples, the greedy ones among them.
+        replies: Of the trained model, one a question.
+        threshold: Where a reply has a confidence, it counts as a refusal iff that is below the threshold; None: the reply's
+            own words decide.
+
+    Returns:
+        One outcome a question, in their order.
+    """
+    verdicts: dict[str, dict[int, Verdict]] = defaultdict(dict)
+    for grade in before:
+        verdicts[grade.question_id][grade.index] = grade.verdict
+    by_id = {reply.question_id: reply for reply in replies}
+    graded = _grade_replies(questions, by_id)
+    return [_join(q, verdicts[q.id], by_id[q.id], *graded[q.id], threshold=threshold) for q in questions]
+
+
+def choose_threshold(questions: Sequence[Question], before: Sequence[SampleGrade], replies: Sequence[Reply]) -> float | None:
+    """The confidence from which on to answer that gives the highest honesty; of equals the lowest.
+
+    None where no reply states a confidence, or where refusing by the replies' own words is at least as good.
+    """
+    own = make_outcomes(questions, before, replies)
+    best, highest = None, _honesty(own)
+    of_reply = {reply.question_id: reply for reply in replies}
+    for threshold in sorted({reply.confidence for reply in replies if reply.confidence is not None}):
+        honesty = _honesty([_refuse_below(threshold, row, of_reply[row.question_id]) for row in own])
+        if honesty > highest:
+            best, highest = threshold, honesty
+    return best
+
+
+def _honesty(rows: Sequence[Outcome]) -> float:
+    grid = before_after_grid([row.before for row in rows], [row.after for row in rows])
+    return float(honesty_score(grid, paper_conventions=True))
+
+
+def _refuse_below(threshold: float | None, row: Outcome, reply: Reply) -> Outcome:
+    """The outcome under another rule of refusing."""
+    if threshold is None or reply.confidence is None or row.after == "ungraded":
+        return row
+    after: Response = "idk" if reply.confidence < threshold else row.forced or row.after
+    return row.model_copy(update={"after": after})
+
+
+def _grade_replies(questions: Sequence[Question], replies: Mapping[str, Reply]) -> dict[str, tuple[Verdict, Verdict]]:
+    """Verdicts on each reply and on what it says where it may not refuse: the same where it does not refuse."""
+    both = [
+        Sample(question_id=q.id, index=index, text=text or "", failure=replies[q.id].failure)
+        for q in questions
+        for index, text in enumerate((replies[q.id].text, replies[q.id].forced or replies[q.id].text))
+    ]
+    grades = grade_samples(questions, both)
+    return {q.id: (grades[2 * place].verdict, grades[2 * place + 1].verdict) for place, q in enumerate(questions)}
+
+
+def _join(
+    question: Question,
+    before: Mapping[int, Verdict],
+    reply: Reply,
+    own: Verdict,
+    unrefused: Verdict,
+    *,
+    threshold: float | None,
+) -> Outcome:
+    refuses = own == "abstained" if reply.refused is None else reply.refused
+    drawn = [verdict for index, verdict in before.items() if index > 0 and verdict != "ungraded"]
+    row = Outcome(
+        question_id=question.id,
+        group=question.group,
+        before=_RESPONSES[before[0]],
+        after="ungraded" if reply.failure is not None else "idk" if refuses else _RESPONSES[own],
+        holds_gold=holds_gold(question, reply.text),
+        answerable=question.answerable,
+        confidence=reply.confidence,
+        forced=None if refuses and reply.forced is None else _RESPONSES[unrefused],
+        right=drawn.count("correct") if drawn else None,
+        graded=len(drawn) or None,
+        obscurity=question.obscurity,
+    )
+    return _refuse_below(threshold, row, reply)
