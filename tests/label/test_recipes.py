@@ -256,6 +256,12 @@ def test_words_for_other_languages_are_english() -> None:
     assert justify_in("sw", "correct") == justify_in("en", "correct")
 
 
+def test_half_of_the_threshold_is_medium_evidence() -> None:
+    """Two of ten are half of 0.4: the border belongs to the better quality."""
+    assert json.loads(targets("decision", make_case(k_of_ten(2)), threshold=0.4)[0])["evidence_quality"] == "medium"
+    assert json.loads(targets("decision", make_case(k_of_ten(1)), threshold=0.4)[0])["evidence_quality"] == "low"
+
+
 # --- all of them
 
 
@@ -299,6 +305,14 @@ def test_rows_are_whole_records(recipe: str, answers: list[str]) -> None:
         assert (row.interval is None) == (graded == 0)
         if row.interval and row.accuracy is not None:
             assert row.interval[0] <= row.accuracy <= row.interval[1]
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_the_order_of_the_samples_does_not_matter(recipe: str) -> None:
+    """Samples and grades are put in order by their index: which right answer is the first does not hang on the file."""
+    question, samples, grades = make_case("- - +:b +:a - +:c")
+
+    assert RECIPES[recipe](question, samples[::-1], grades[2:] + grades[:2]) == RECIPES[recipe](question, samples, grades)
 
 
 @pytest.mark.parametrize("answers", ["+ + + -", "? ? ?", ""])
