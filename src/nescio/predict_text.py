@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from nescio.errors import ConfigError, describe_unknown
 from nescio.models.engine import DrawSettings, SampleRequest, SamplingEngine
-from nescio.models.prompt import IDK_REFUSAL, PROMPTS, REFUSAL, SURE, SURE_QUERY, UNSURE, render_question
+from nescio.models.prompt import PROMPTS, SURE, SURE_QUERY, UNSURE, render_question
 from nescio.records import Question, Reply, Sample
 
 
@@ -17,8 +17,6 @@ class ReplyForm(NamedTuple):
 
     prompt: str
     """A name in `PROMPTS`."""
-    refusal: str = ""
-    """The one sentence that it refuses with; empty where it has none of its own."""
     forbidden: tuple[str, ...] = ()
     """Beginnings that only refusals have: forbidden where the model may not refuse."""
     asks_itself: bool = False
@@ -26,14 +24,14 @@ class ReplyForm(NamedTuple):
 
 
 REPLY_FORMS: dict[str, ReplyForm] = {
-    "prompt_based": ReplyForm("honesty", REFUSAL, ("I",)),
-    "fine_tuned": ReplyForm("honesty", REFUSAL, ("I",)),
-    "absolute": ReplyForm("honesty", REFUSAL, ("I",)),
-    "multisample": ReplyForm("honesty", REFUSAL, ("I",)),
+    "prompt_based": ReplyForm("honesty", ("I",)),
+    "fine_tuned": ReplyForm("honesty", ("I",)),
+    "absolute": ReplyForm("honesty", ("I",)),
+    "multisample": ReplyForm("honesty", ("I",)),
     # Their answers begin with "I'm" and "I don't" too.
-    "confidence_num": ReplyForm("honesty", REFUSAL, ("I apologize",)),
-    "confidence_verb": ReplyForm("honesty", REFUSAL, ("I apologize",)),
-    "idk": ReplyForm("plain", IDK_REFUSAL, ("This question",)),
+    "confidence_num": ReplyForm("honesty", ("I apologize",)),
+    "confidence_verb": ReplyForm("honesty", ("I apologize",)),
+    "idk": ReplyForm("plain", ("This question",)),
     "r_tuning": ReplyForm("plain", asks_itself=True),
     "r_tuning_refusal": ReplyForm("plain", forbidden=("I", "That is", "The answer is not")),
 }
@@ -51,7 +49,7 @@ def predict_replies(
 ) -> list[Reply]:
     """Let a model reply to each question, greedily.
 
-    The confidence is that of the recipe: 1 less the probability of the whole refusal sentence, or P(sure) against P(unsure).
+    The confidence of R-Tuning is P(sure) against P(unsure) behind the answer; the other recipes state none.
 
     Args:
         engine: The trained model; the embedded engine, as servers cannot be kept from refusing.
@@ -71,13 +69,13 @@ def predict_replies(
     requests = [_make_request(question, form) for question in questions]
     written = engine.draw(requests, settings, on_done=on_progress)
     answers = [sample.text.partition(SURE_QUERY)[0].strip() if form.asks_itself else sample.text for sample in written]
-    confidences = _read_confidences(engine, requests, written, answers, form)
+    confidences = _ask_how_sure(engine, requests, written, answers) if form.asks_itself else [None] * len(requests)
     told = _force(engine, requests, answers, form, settings) if forced and form.forbidden else {}
     return [
         Reply(
             question_id=question.id,
             text=answer,
-            refused=None if confidence is None or not form.asks_itself else confidence < 0.5,
+            refused=None if confidence is None else confidence < 0.5,
             confidence=confidence,
             # A reply that asks itself how sure it is always answers first.
             forced=answer if form.asks_itself else told.get(question.id),
@@ -91,38 +89,24 @@ def _make_request(question: Question, form: ReplyForm) -> SampleRequest:
     return SampleRequest(question.id, messages=tuple(PROMPTS[form.prompt](render_question(question), question.context)))
 
 
-def _read_confidences(
-    engine: SamplingEngine,
-    requests: Sequence[SampleRequest],
-    written: Sequence[Sample],
-    answers: Sequence[str],
-    form: ReplyForm,
+def _ask_how_sure(
+    engine: SamplingEngine, requests: Sequence[SampleRequest], written: Sequence[Sample], answers: Sequence[str]
 ) -> list[float | None]:
-    """By log-likelihoods of the sentences that say it; None where a reply failed or the form has none."""
-    options: tuple[str, ...]
-    if form.asks_itself:
-        options = (f" {SURE}", f" {UNSURE}")
-        begun = [f"{answer} {SURE_QUERY}" for answer in answers]
-    elif form.refusal:
-        options, begun = (form.refusal,), [""] * len(requests)
-    else:
-        return [None] * len(requests)
+    """P(sure) against P(unsure) behind each answer; None where there is none."""
     asked = [
-        SampleRequest(request.question_id, messages=request.messages, options=options, begun=start)
-        for request, start in zip(requests, begun, strict=True)
+        SampleRequest(
+            request.question_id,
+            messages=request.messages,
+            options=(f" {SURE}", f" {UNSURE}"),
+            begun=f"{answer} {SURE_QUERY}",
+        )
+        for request, answer in zip(requests, answers, strict=True)
     ]
     told = engine.draw(asked, DrawSettings())
-    return [
-        None if first.failure or second.failure else _confidence(second.option_log_likelihoods)
-        for first, second in zip(written, told, strict=True)
-    ]
+    return [None if a.failure or b.failure else _compare(*b.option_log_likelihoods) for a, b in zip(written, told, strict=True)]
 
 
-def _confidence(log_likelihoods: Sequence[float]) -> float:
-    """P(sure) against P(unsure), or 1 less the probability of the one refusal."""
-    if len(log_likelihoods) == 1:
-        return 1.0 - math.exp(min(log_likelihoods[0], 0.0))
-    sure, unsure = log_likelihoods
+def _compare(sure: float, unsure: float) -> float:
     return 1.0 / (1.0 + math.exp(min(unsure - sure, 700.0)))
 
 

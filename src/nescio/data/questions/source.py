@@ -19,7 +19,7 @@ FACTS = "facts"
 
 
 def load_source(source: SourceConfig, *, root: str, limit: int | None = None) -> list[Question]:
-    """Read the questions of a source.
+    """Read the questions of a source; those that nothing could grade are left out.
 
     Args:
         source: Which, and which of its questions.
@@ -41,7 +41,8 @@ def load_source(source: SourceConfig, *, root: str, limit: int | None = None) ->
     kept = [
         question
         for question in questions
-        if source.language in (None, question.language)
+        if (question.answers or question.choice is not None or question.answerable is False)
+        and source.language in (None, question.language)
         and (source.answerable is None or (question.answerable is not False) == source.answerable)
     ]
     if not kept:
