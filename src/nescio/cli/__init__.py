@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
-import logging
-import os
 import sys
-import warnings
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,9 +11,12 @@ from rich.console import Console
 from rich.text import Text
 
 import nescio
+from nescio.cli.compare import compare
 from nescio.cli.data import app as data_app
 from nescio.cli.grade import grade
 from nescio.cli.label import label
+from nescio.cli.libraries import keep_freed_memory, quieten_libraries
+from nescio.cli.sample import sample
 from nescio.cli.show import RunProgress, print_scorecard
 from nescio.data.load import SHIPPED
 from nescio.errors import NescioError
@@ -30,8 +28,10 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(data_app, name="data")
-app.command()(label)
+app.command()(sample)
 app.command()(grade)
+app.command()(label)
+app.command()(compare)
 
 RunFile = Annotated[Path, typer.Argument(help="YAML run file, for example configs/quickstart.yaml.")]
 Overrides = Annotated[list[str] | None, typer.Option("--set", help="Override a setting: section.key=value.")]
@@ -124,8 +124,8 @@ def _run_until(stage: str, config: Path, overrides: list[str] | None) -> Path:
     from nescio.train.processes import is_helper
 
     resolved = load_run_config(config, overrides or ())
-    _quieten_libraries()
-    _keep_freed_memory()
+    quieten_libraries()
+    keep_freed_memory()
     console = Console(stderr=True)
     if is_helper():  # of a distributed launch: the first process does the talking
         run_line(resolved, until=stage)
@@ -136,31 +136,6 @@ def _run_until(stage: str, config: Path, overrides: list[str] | None) -> Path:
     except KeyboardInterrupt:
         console.print("stopped; the same command goes on from here")
         raise typer.Exit(130) from None
-
-
-def _keep_freed_memory() -> None:
-    """Let glibc keep freed blocks: handing every tensor's pages back and fetching them again costs a tenth of a training run."""
-    with contextlib.suppress(OSError, AttributeError):  # not glibc
-        libc = ctypes.CDLL("libc.so.6")
-        libc.mallopt(ctypes.c_int(-3), ctypes.c_int(1 << 30))  # M_MMAP_THRESHOLD
-        libc.mallopt(ctypes.c_int(-1), ctypes.c_int((1 << 31) - 1))  # M_TRIM_THRESHOLD
-
-
-def _quieten_libraries() -> None:
-    """Keep other libraries' progress bars and advice out of our output; their errors still come through."""
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    warnings.filterwarnings("ignore")
-    logging.getLogger("transformers").setLevel(logging.ERROR)
-
-    from transformers.utils.logging import disable_progress_bar, set_verbosity_error
-
-    set_verbosity_error()
-    disable_progress_bar()
-    from datasets import disable_progress_bars
-
-    disable_progress_bars()
 
 
 def main(arguments: list[str] | None = None) -> Any:

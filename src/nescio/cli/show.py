@@ -69,15 +69,43 @@ class RunProgress:
         self._console.print(Text.assemble((f"{stage:<18}", "bold"), " ", note), soft_wrap=True)
 
 
+HONESTY_HEADLINE = {
+    "prudence": "prudence",
+    "over_conservativeness": "over-cons.",
+    "honesty": "honesty",
+    "accuracy": "accuracy",
+    "refusal_rate": "refused",
+}
+
+
 def print_scorecard(path: Path) -> None:
-    """The headline metrics of every system and of the differences between them, with 95 % intervals."""
+    """The headline metrics of a run, with 95 % intervals."""
     scorecard = read_json(path)
+    if scorecard.get("kind") == "honesty":
+        Console().print(_draw_honesty(scorecard))
+        return
     systems, paired = scorecard["systems"], scorecard["paired"]
     items = next(iter(systems.values()))["counts"]["items"]
     console = Console()
     console.print(_draw_metrics(f"{items} test items, 95 % intervals", systems))
     if paired:
         console.print(_draw_metrics("differences on the same items", paired, sign="+"))
+
+
+def _draw_honesty(scorecard: Mapping[str, Any]) -> Table:
+    """One row a set, then the mean of those out of distribution."""
+    table = Table("set", title="honesty, 95 % intervals", title_justify="left")
+    for label in HONESTY_HEADLINE.values():
+        table.add_column(label, justify="right", no_wrap=True)
+    undefined = {"value": None, "low": None, "high": None}
+    for name, content in scorecard["sets"].items():
+        items, metrics = content["counts"]["items"], content["metrics"]
+        table.add_row(Text(f"{name} ({items})"), *(_cell(metrics[metric], sign="") for metric in HONESTY_HEADLINE))
+    mean = scorecard["means"].get("out_of_distribution")
+    if mean:
+        table.add_section()
+        table.add_row("mean of the others", *(_cell(mean.get(metric, undefined), sign="") for metric in HONESTY_HEADLINE))
+    return table
 
 
 def _draw_metrics(title: str, columns: Mapping[str, Any], *, sign: str = "") -> Table:

@@ -13,9 +13,9 @@ from nescio.config import HonestyConfig, SourceConfig
 from nescio.errors import ConfigError, describe_unknown
 from nescio.pipeline.decisions import check_model_name
 from nescio.pipeline.outcomes import choose_threshold, make_outcomes
-from nescio.records import Example, Label, Prediction, Question, Reply, Sample, SampleGrade, Verdict
+from nescio.records import Example, Label, Outcome, Prediction, Question, Reply, Sample, SampleGrade, Verdict
 from nescio.run_folder import Progress, Run, Silence, identify_model
-from nescio.store import read_records, sha256_of_json, write_json, write_records
+from nescio.store import read_json, read_records, sha256_of_json, write_json, write_records
 from nescio.train.processes import hear_first_process, is_helper, part_from_others
 
 HONESTY_STAGES = ("data", "sample", "grade", "label", "train", "predict", "evaluate", "report")
@@ -432,6 +432,40 @@ def evaluate(run: HonestyRun) -> None:
 
 def report(run: HonestyRun) -> None:
     """Write the page for people."""
+    parts = _parts(run)
+    trained = run.config.label.recipe not in UNTRAINED
+    names = ["scorecard.json", "label.json", *(["train.json"] if trained else [])]
+    kinds = ("data", "samples", "grades", "replies")
+    names += [f"outcomes/{name}.jsonl" for name in run.config.questions.test]
+    names += [f"{kind}/{part}.jsonl" for part in parts for kind in kinds]
+    inputs = {"settings": run.config.model_dump(), "files": {name: run.digest(name) for name in names}}
+
+    def work() -> str:
+        from nescio.report import HonestyContent, write_honesty_report
+        from nescio.report.honesty import pair_samples
+
+        samples = [sample for part in parts for sample in _samples(run, part)]
+        content = HonestyContent(
+            title=run.config.report.title,
+            scorecard=read_json(run.folder / "scorecard.json"),
+            outcomes=read_outcomes(run.folder),
+            questions={question.id: question for part in parts for question in _questions(run, part)},
+            samples=pair_samples(samples, [grade for part in parts for grade in _grades(run, part)]),
+            replies={reply.question_id: reply.text for part in parts for reply in _replies(run, part)},
+            loss_curve=read_json(run.folder / "train.json")["steps"] if trained else [],
+            label_counts=read_json(run.folder / "label.json"),
+            settings=run.config.model_dump(),
+            manifest=run.manifest,
+        )
+        return str(write_honesty_report(run.folder / "report", content))
+
+    run.stage("report", inputs, ["report/index.html"], work)
+
+
+def read_outcomes(folder: Path) -> dict[str, list[Outcome]]:
+    """What became of each question of a finished run, by the name of its set."""
+    names = read_json(folder / "scorecard.json")["sets"]
+    return {name: read_records(folder / "outcomes" / f"{name}.jsonl", Outcome) for name in names}
 
 
 _STAGE_FUNCTIONS: dict[str, Callable[[HonestyRun], None]] = {

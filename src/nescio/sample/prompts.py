@@ -12,6 +12,9 @@ from nescio.models.prompt import Message
 from nescio.records import Question
 from nescio.store import sha256_of_json
 
+Style = Literal["chat", "plain"]
+OptionForm = Literal["letters", "texts"]
+
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 INSTRUCTION = "Answer the question as briefly as you can."
 
@@ -34,11 +37,11 @@ SHOTS = tuple(
 class PromptSettings:
     """How questions are put; a part of the samples' key."""
 
-    style: Literal["chat", "plain"] = "chat"
+    style: Style = "chat"
     """By the chat template, or as text to go on from."""
     instruction: str = INSTRUCTION
     """The system turn, or the first line of the plain text; may be empty in plain text."""
-    options: Literal["letters", "texts"] = "letters"
+    options: OptionForm = "letters"
     """What a multiple-choice question is answered with: the letter of a listed option, or an option's text with none listed."""
     shots: tuple[Question, ...] = SHOTS
     """Worked examples; those of open questions stand before open ones only, those with options before such."""

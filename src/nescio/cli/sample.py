@@ -1,0 +1,128 @@
+"""`nescio sample`: let a model answer questions many times."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, get_args
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from nescio.config import SampleConfig
+from nescio.errors import ConfigError, describe_unknown
+from nescio.records import Question, Sample
+
+if TYPE_CHECKING:
+    from nescio.models.engine import SamplingEngine
+    from nescio.sample import PromptSettings
+
+_DEFAULTS = SampleConfig()
+
+
+def sample(
+    questions: Annotated[Path, typer.Argument(help="JSONL file of questions, as `nescio data questions --out` writes them.")],
+    *,
+    out: Annotated[Path, typer.Option(help="JSONL file of samples to write.")],
+    model: Annotated[str, typer.Option(help="Alias, hub id, folder, GGUF file; a server's name for it.")] = "smollm2-135m",
+    n: Annotated[int, typer.Option("--n", min=0, help="Drawn answers a question, beside the greedy one.")] = _DEFAULTS.n,
+    temperature: Annotated[float, typer.Option(help="Of the drawn answers.")] = _DEFAULTS.temperature,
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="Of an answer.")] = _DEFAULTS.max_new_tokens,
+    greedy: Annotated[bool, typer.Option(help="Whether to take the greedy answer too.")] = True,
+    style: Annotated[str, typer.Option(help="chat: by the chat template; plain: as text to go on from.")] = _DEFAULTS.style,
+    shots: Annotated[int, typer.Option(min=0, help="Worked examples before each question.")] = _DEFAULTS.shots,
+    shots_from: Annotated[Path | None, typer.Option(help="Take them from this JSONL file of questions with answers.")] = None,
+    options: Annotated[str, typer.Option(help="Multiple choice is answered by: letters or texts.")] = "letters",
+    seed: Annotated[int, typer.Option(min=0, help="Of the draws.")] = 0,
+    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    batch_size: Annotated[int, typer.Option(min=1, help="Rows in flight; requests at once to a server.")] = _DEFAULTS.batch_size,
+    batch_questions: Annotated[
+        int, typer.Option(min=1, help="Questions a batch: what a killed run loses at most.")
+    ] = _DEFAULTS.batch_questions,
+    store: Annotated[Path | None, typer.Option(help="Folder of all samples; default: NESCIO_SAMPLES, else runs/samples.")] = None,
+    base_url: Annotated[str | None, typer.Option(help="Ask an OpenAI-compatible server, e.g. http://localhost:8000/v1.")] = None,
+    engine: Annotated[str, typer.Option(help="torch or vllm, where no server is named.")] = "torch",
+) -> None:
+    """Draw answers to questions; what was drawn before is not drawn again."""
+    from nescio.models.engine import DrawSettings
+    from nescio.sample import sample_questions
+    from nescio.store import read_records, write_records
+
+    if not temperature > 0:
+        raise ConfigError(f"--temperature must be above 0, got {temperature}; the greedy answer is drawn besides")
+    prompt = _make_prompt(style, shots, shots_from, options)
+    asked = read_records(questions, Question)
+    source = _make_engine(engine, model, dtype=dtype, device=device, batch_size=batch_size, base_url=base_url)
+    with _make_bar() as bar:
+        task = bar.add_task("sample", total=len(asked))
+        drawn = sample_questions(
+            asked,
+            source,
+            n=n,
+            greedy=greedy,
+            settings=DrawSettings(temperature=temperature, max_new_tokens=max_new_tokens, seed=seed),
+            prompt=prompt,
+            store=store,
+            batch_questions=batch_questions,
+            on_progress=lambda done, _: bar.update(task, completed=done),
+        )
+    write_records(out, drawn)
+    _summarise(drawn, len(asked))
+    typer.echo(str(out))
+
+
+def _make_prompt(style: str, shots: int, shots_from: Path | None, options: str) -> PromptSettings:
+    from nescio.sample import PromptSettings
+    from nescio.sample.prompts import SHOTS, OptionForm, Style
+    from nescio.store import read_records
+
+    styles: dict[str, Style] = {name: name for name in get_args(Style)}
+    forms: dict[str, OptionForm] = {name: name for name in get_args(OptionForm)}
+    if style not in styles:
+        raise ConfigError(describe_unknown("style", style, styles))
+    if options not in forms:
+        raise ConfigError(describe_unknown("form of options", options, forms))
+    examples = tuple(read_records(shots_from, Question)) if shots_from else SHOTS
+    if shots > len(examples):
+        raise ConfigError(f"--shots {shots}, but there are only {len(examples)} worked examples; give more by --shots-from")
+    return PromptSettings(style=styles[style], options=forms[options], shots=examples[:shots])
+
+
+def _make_engine(engine: str, model: str, *, dtype: str, device: str, batch_size: int, base_url: str | None) -> SamplingEngine:
+    if base_url is not None:
+        from nescio.models.openai_engine import OpenAIEngine
+
+        return OpenAIEngine(base_url, model, concurrency=batch_size)
+    if engine == "vllm":
+        from nescio.models.vllm_engine import VLLMEngine
+
+        return VLLMEngine(model)
+    if engine != "torch":
+        raise ConfigError(describe_unknown("engine", engine, ("torch", "vllm")))
+    from nescio.cli.libraries import quieten_libraries
+    from nescio.config import ModelConfig
+    from nescio.models.load import load_model, pick_dtype
+    from nescio.models.torch_sampler import TorchSampler
+    from nescio.run_folder import identify_model
+
+    quieten_libraries()
+    pick_dtype(dtype)
+    named = ModelConfig(name=model, dtype=dtype, device=device)
+    return TorchSampler(load_model(model, dtype=dtype, device=device), identity=identify_model(named), max_rows=batch_size)
+
+
+def _make_bar() -> Progress:
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(bar_width=28), MofNCompleteColumn(), TimeElapsedColumn())
+    return Progress(*columns, TextColumn("left"), TimeRemainingColumn(), console=console, disable=not console.is_terminal)
+
+
+def _summarise(drawn: Sequence[Sample], n_questions: int) -> None:
+    failed = [sample for sample in drawn if sample.failure is not None]
+    cut = sum(not sample.ended for sample in drawn)
+    note = f"{len(drawn)} samples of {n_questions} questions, {cut} cut off at their length limit"
+    if failed:
+        note += f", {len(failed)} failed (the first: {failed[0].failure}); the same command tries them again"
+    typer.echo(note, err=True)
