@@ -7,19 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from nescio.config import HonestyConfig, SourceConfig
 from nescio.errors import ConfigError, describe_unknown
-from nescio.pipeline.decisions import check_model_name
+from nescio.pipeline.line import ADAPTER_FILES, Training, follow_line
 from nescio.pipeline.outcomes import choose_threshold, make_outcomes
 from nescio.records import Example, Label, Outcome, Prediction, Question, Reply, Sample, SampleGrade, Verdict
 from nescio.run_folder import Progress, Run, Silence, identify_model
 from nescio.store import read_json, read_records, sha256_of_json, write_json, write_records
-from nescio.train.processes import hear_first_process, is_helper, part_from_others
 
 HONESTY_STAGES = ("data", "sample", "grade", "label", "train", "predict", "evaluate", "report")
-ADAPTER_FILES = ("adapter/adapter_model.safetensors", "adapter/adapter_config.json")
 UNTRAINED = ("prompt_based",)
 """Recipes that are a prompt and train nothing."""
 STRUCTURED = ("decision",)
@@ -36,19 +33,10 @@ def run_honesty_line(config: HonestyConfig, *, until: str = "report", progress: 
         raise ConfigError(describe_unknown("stage", until, HONESTY_STAGES))
     if config.label.recipe not in RECIPES:
         raise ConfigError(describe_unknown("recipe", config.label.recipe, RECIPES))
-    run = HonestyRun(config, progress or Silence())
-    check_model_name(config.model.name)
-    stages = HONESTY_STAGES[: HONESTY_STAGES.index(until) + 1]
-    if is_helper():
-        if "train" in stages and hear_first_process(cpu=run.on_cpu):
-            _train_adapter(run)
-        part_from_others()
-        return run.folder
-    with run.locked():
-        write_json(run.folder / "config.json", config.model_dump())
-        for stage in stages:
-            _STAGE_FUNCTIONS[stage](run)
-    return run.folder
+    stages = [*HONESTY_STAGES[: HONESTY_STAGES.index(until) + 1]]
+    if config.label.recipe in UNTRAINED and "train" in stages:
+        stages.remove("train")
+    return follow_line(HonestyRun(config, progress or Silence()), stages, _STAGE_FUNCTIONS, training=_training)
 
 
 def prepare_questions(run: HonestyRun) -> None:
@@ -247,55 +235,19 @@ def _mixed_digests(mix: str | None) -> dict[str, str]:
 
 def train(run: HonestyRun) -> None:
     """Tune the adapter on the labels, and on the examples mixed in."""
-    if run.config.label.recipe in UNTRAINED:
-        return
-
-    begun = False
-
-    def work() -> str:
-        nonlocal begun
-        begun = hear_first_process(True, cpu=run.on_cpu)
-        result = _train_adapter(run)
-        curve = {"steps": result.loss_curve, "rows": result.rows, "tokens": result.tokens}
-        write_json(run.folder / "train.json", curve | {"trainable_parameters": result.trainable_parameters})
-        return f"{result.rows} rows, final loss {result.loss_curve[-1]['loss']:.3f}"
-
-    run.stage("train", _train_inputs(run), [*ADAPTER_FILES, "train.json"], work)
-    if not begun:
-        hear_first_process(False, cpu=run.on_cpu)
-    part_from_others()
+    _training(run).run_stage()
 
 
-def _train_inputs(run: HonestyRun) -> dict[str, Any]:
-    config = run.config
-    return {
-        "model": identify_model(config.model),
-        "train": config.train.model_dump(exclude={"report_to", "save_steps"}),
-        "seed": config.seed,
-        "labels": run.digest("labels.jsonl"),
-        "mix": _mixed_digests(config.label.mix),
-    }
-
-
-def _train_adapter(run: HonestyRun) -> Any:
+def _training(run: HonestyRun) -> Training:
     from nescio.data.load import load_splits
-    from nescio.models.load import load_model
-    from nescio.train import train_adapter
 
-    config = run.config
-    rows: list[Example | Label] = [*read_records(run.folder / "labels.jsonl", Label)]
-    if config.label.mix:
-        rows += load_splits(config.label.mix)["train"]
-    return train_adapter(
-        load_model(config.model.name, dtype=config.model.dtype, device=config.model.device),
-        rows,
-        run.folder / "adapter",
-        **config.train.model_dump(),
-        seed=config.seed,
-        checkpoints=run.folder / f".checkpoints-{sha256_of_json(_train_inputs(run))[:16]}",
-        logs=run.folder / "logs",
-        on_step=lambda step, total, loss: run.progress.advance("train", step, total, f"loss {loss:.3f}"),
-    )
+    mix = run.config.label.mix
+
+    def read_rows() -> list[Example | Label]:
+        labels = read_records(run.folder / "labels.jsonl", Label)
+        return [*labels, *(load_splits(mix)["train"] if mix else [])]
+
+    return Training(run, rows=read_rows, inputs={"labels": run.digest("labels.jsonl"), "mix": _mixed_digests(mix)})
 
 
 def predict(run: HonestyRun) -> None:
