@@ -78,6 +78,7 @@ class TorchEngine:
         self.model = model
         self.max_rows = max_rows
         self.prefix_length = 0
+        self._spoiled = False
         with _ragged_attention(model):
             self._store = _Store(max_rows, max(slots, len(prefix)))
             if prefix:
@@ -133,6 +134,9 @@ class TorchEngine:
         for row in rows:
             if row.feed.keep is not None:
                 row.length = row.feed.keep
+        if self._spoiled:
+            self._store.clear_behind([row.length for row in rows])
+            self._spoiled = False
         answers = self._forward([row.feed for row in rows], lengths=[row.length for row in rows])
         ended, going_on = [], []
         for place, row in enumerate(list(rows)):
@@ -196,7 +200,9 @@ class TorchEngine:
                     use_cache=True,
                     logits_to_keep=torch.tensor(_wanted_places(feeds), device=device),
                 )
-                return _answer_feeds(feeds, out.logits[0].float())
+                logits = out.logits[0].float()
+                self._spoiled |= bool(logits[:, -1].isnan().any())
+                return _answer_feeds(feeds, logits)
         finally:
             _ACTIVE_STORES.pop()
 
@@ -433,6 +439,19 @@ class _Store:
             for layer in self.layers.values():
                 layer.keys[targets, :, :, :length] = layer.keys[sources, :, :, :length]
                 layer.values[targets, :, :length] = layer.values[sources, :, :length]
+
+    def clear_behind(self, lengths: Sequence[int]) -> None:
+        """Forget the values that no row holds any more; rows beyond `lengths` hold none.
+
+        Attention gives them no weight, but no weight times NaN is NaN: what one row left would spoil the next in its place.
+        """
+        import torch
+
+        with torch.inference_mode():
+            for layer in self.layers.values():
+                layer.values[len(lengths) :] = 0
+                for place, length in enumerate(lengths):
+                    layer.values[place, :, length:] = 0
 
     def get_seq_length(self, *_: Any) -> int:
         """Asked by some models; positions are always given, so that the answer does not matter."""
