@@ -25,9 +25,7 @@ def make_questions(split, *, known=4, unknown=4, invented=2, choices=2):
     made = [make_question(f"{split}-known-{n}", answers=[ANYTHING], obscurity=n / 10) for n in range(known)]
     made += [make_question(f"{split}-unknown-{n}", answers=[NOTHING], obscurity=0.5 + n / 10) for n in range(unknown)]
     made += [make_question(f"{split}-invented-{n}", answerable=False) for n in range(invented)]
-    return made + [
-        make_question(f"{split}-choice-{n}", choices=["red", "green", "blue"], choice=n % 3) for n in range(choices)
-    ]
+    return made + [make_question(f"{split}-choice-{n}", choices=["red", "green", "blue"], choice=n % 3) for n in range(choices)]
 
 
 def make_world(root):
