@@ -186,7 +186,10 @@ def test_a_section_of_its_own_makes_a_file_one_of_honesty(section):
             {"questions": {"test": {"popqa": {"source": "popqa", "spilt": "test"}}}},
             r"unknown key in section 'questions.test.popqa' 'spilt'. Did you mean 'split'\? Known: answerable, language, ",
         ),
-        ({"questions": {"train": [{"sauce": "facts"}]}}, r"unknown key in section 'questions.train.0' 'sauce'. Did you mean 'source'"),
+        (
+            {"questions": {"train": [{"sauce": "facts"}]}},
+            r"unknown key in section 'questions.train.0' 'sauce'. Did you mean 'source'",
+        ),
         ({"questions": {"test": {"limit": {"split": 3}}}}, r"questions.test.limit.split: .*, got 3"),
         ({"questions": {"test": {"../up": {}}}}, r"questions.test.*'../up'"),
         ({"label": {"balance": 1}}, r"label.balance: .*, got 1"),

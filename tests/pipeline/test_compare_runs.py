@@ -79,7 +79,10 @@ def test_without_a_reference_there_are_no_differences(runs, tmp_path, without_fi
 @pytest.mark.parametrize("reference", [None, "prudent"])
 @pytest.mark.parametrize(
     ("other", "message"),
-    [({"n": 5}, r"'prudent' and 'other' were not asked the same questions: 1 of set 'far'"), ({"sets": ("own",)}, r"6 of set 'far'")],
+    [
+        ({"n": 5}, r"'prudent' and 'other' were not asked the same questions: 1 of set 'far'"),
+        ({"sets": ("own",)}, r"6 of set 'far'"),
+    ],
 )
 def test_other_questions_are_one_line(runs, tmp_path, reference, other, message):
     """With a reference or without: numbers on other questions do not stand in one column."""

@@ -10,7 +10,6 @@ from nescio.errors import ConfigError, DataError, ModelError
 from nescio.label import RECIPES
 from nescio.models.torch_sampler import TorchSampler
 from nescio.pipeline import HONESTY_STAGES, run_line
-from nescio.pipeline import honesty as honesty_line
 from nescio.pipeline.honesty import UNTRAINED
 from nescio.records import Label, Outcome, Question, Reply, Sample
 from nescio.store import read_json, read_records, write_records
@@ -332,7 +331,9 @@ def test_benchmark_tests_are_not_trained_on(other_world, tmp_path, split):
 
 def test_questions_that_nothing_can_grade_are_left_out(other_world, tmp_path):
     """No gold answer, no right option, and not said to be unanswerable."""
-    write_records(other_world / "own.jsonl", [*make_questions("own"), make_question("open"), make_question("x", choices=["a", "b"])])
+    write_records(
+        other_world / "own.jsonl", [*make_questions("own"), make_question("open"), make_question("x", choices=["a", "b"])]
+    )
     run_again(other_world, tmp_path / "run", until="data")
 
     assert set(ids(tmp_path / "run", "test.own")) == {question.id for question in make_questions("own")}
@@ -343,7 +344,9 @@ def test_one_id_for_two_questions_is_refused(other_world, tmp_path):
     own = make_questions("own")
     write_records(other_world / "far.jsonl", [*make_questions("far"), own[0]])
     run_again(other_world, tmp_path / "run", until="data")
-    write_records(other_world / "far.jsonl", [*make_questions("far"), make_question("other").model_copy(update={"id": own[0].id})])
+    write_records(
+        other_world / "far.jsonl", [*make_questions("far"), make_question("other").model_copy(update={"id": own[0].id})]
+    )
 
     with pytest.raises(DataError, match=r"id 'own-known-0' stands for two questions, .*; give the questions of all sources ids"):
         run_again(other_world, tmp_path / "run", until="data")
@@ -435,17 +438,3 @@ def test_question_longer_than_the_window_fails_alone(other_world, tmp_path):
     assert recorder.notes["predict"].startswith("1 failed")
     counts = read_json(tmp_path / "run" / "scorecard.json")["sets"]["far"]["counts"]
     assert (counts["items"], counts["ungraded_before"], counts["ungraded_after"]) == (13, 1, 1)
-
-
-@pytest.mark.parametrize("recipe", ["prompt_based", "absolute"])
-def test_helpers_of_a_distributed_launch_hear_of_every_training_stage(world, copied, monkeypatch, recipe):
-    """They wait for the first process's word: whether it trains, skips or has nothing to train, it speaks once."""
-    words = []
-    monkeypatch.setattr(honesty_line, "hear_first_process", lambda word=False, *, cpu: words.append(word) or word)
-    monkeypatch.setattr(honesty_line, "_train_adapter", lambda run: pytest.fail("nothing is to be trained"))
-    if recipe == "absolute":
-        run_again(world, copied, until="train")  # as it is: everything is skipped
-    else:
-        run_again(world, copied, until="train", label={"recipe": recipe})
-
-    assert words == [False]

@@ -19,6 +19,8 @@ import numpy as np
 from nescio.errors import ModelError
 
 ATTENTION = "nescio_ragged"
+LARGEST_READ = 8192
+"""Tokens that the programs started in one step read together, each counted as long as the longest: bounds time and memory."""
 
 
 class Feed(NamedTuple):
@@ -98,7 +100,7 @@ class TorchEngine:
         Yields:
             The position of each program in `programs`, when it and all its forks have ended.
         """
-        queue = enumerate(programs)
+        queue = _Queue(enumerate(programs))
         rows: list[_Row] = []
         while True:
             yield from self._fill(rows, queue, rows_each=rows_each)
@@ -110,24 +112,25 @@ class TorchEngine:
                     ended = self._step(rows)
             yield from ended
 
-    def _fill(self, rows: list[_Row], queue: Iterator[tuple[int, RowProgram]], *, rows_each: int) -> Iterator[int]:
+    def _fill(self, rows: list[_Row], queue: _Queue, *, rows_each: int) -> Iterator[int]:
         """Start programs while there is room; yields those that end without asking for anything.
 
-        Places are refilled a quarter at a time: long first reads cost less together than one in every step.
+        Places are refilled a quarter at a time: long first reads cost less together than one in every step. But attention
+        lays the reads of a step out to the longest of them, so that few long ones are started at once.
         """
         if len(rows) > self.max_rows * 3 // 4:
             return
-        room = max(1, (self.max_rows - len(rows)) // rows_each)
-        while room:
-            index, program = next(queue, (-1, None))
-            if program is None:
+        room, started, longest = max(1, (self.max_rows - len(rows)) // rows_each), 0, 0
+        while room > started and (first := queue.first()) is not None:
+            longest = max(longest, len(first.feed.tokens) if first.feed else 0)
+            if started and longest * (started + 1) > LARGEST_READ:
                 return
-            feed = next(program, None)
-            if feed is None:
-                yield index
+            queue.drop_first()
+            if first.feed is None:
+                yield first.number
             else:
-                rows.append(_Row(index, program, feed))
-                room -= 1
+                rows.append(_Row(first.number, first.program, first.feed))
+                started += 1
 
     def _step(self, rows: list[_Row]) -> list[int]:
         """Feed every row its pending tokens; drops the rows that end and returns the positions that are then done with."""
@@ -279,6 +282,34 @@ def gumbel(source: Chance, size: int) -> Any:
     """Gumbel noise, shape (size,), float64."""
     with np.errstate(divide="ignore"):  # a number of exactly 0 gives minus infinity, which never wins
         return -np.log(-np.log(source.random(size)))
+
+
+class _Waiting(NamedTuple):
+    """A program that is about to start."""
+
+    number: int
+    program: RowProgram
+    feed: Feed | None
+    """What it wants first; None where it ends without asking for anything."""
+
+
+@dataclass
+class _Queue:
+    """Programs that wait for a place; the first of them has said what it wants to read."""
+
+    programs: Iterator[tuple[int, RowProgram]]
+    _first: _Waiting | None = None
+
+    def first(self) -> _Waiting | None:
+        """The next to start; None where there is none left."""
+        if self._first is None:
+            index, program = next(self.programs, (-1, None))
+            self._first = None if program is None else _Waiting(index, program, next(program, None))
+        return self._first
+
+    def drop_first(self) -> None:
+        """Let the next one move up."""
+        self._first = None
 
 
 @dataclass

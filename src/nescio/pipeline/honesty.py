@@ -5,7 +5,6 @@ data, sample, grade, label, train, predict, evaluate, report; samples are shared
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,15 +12,13 @@ from typing import Any
 from nescio.config import HonestyConfig, SourceConfig
 from nescio.errors import ConfigError, DataError, describe_unknown
 from nescio.models.engine import DrawSettings, SampleRequest, SamplingEngine
-from nescio.pipeline.decisions import check_model_name
+from nescio.pipeline.line import ADAPTER_FILES, Training, follow_line
 from nescio.pipeline.outcomes import choose_threshold, make_outcomes
 from nescio.records import Example, Label, Outcome, Prediction, Question, Reply, Sample, SampleGrade, Verdict
 from nescio.run_folder import Progress, Run, Silence, identify_model
 from nescio.store import read_json, read_records, sha256_of_file, sha256_of_json, write_json, write_records
-from nescio.train.processes import hear_first_process, is_helper, part_from_others
 
 HONESTY_STAGES = ("data", "sample", "grade", "label", "train", "predict", "evaluate", "report")
-ADAPTER_FILES = ("adapter/adapter_model.safetensors", "adapter/adapter_config.json")
 UNTRAINED = ("prompt_based",)
 """Recipes that are a prompt and train nothing."""
 STRUCTURED = ("decision",)
@@ -35,18 +32,10 @@ def run_honesty_line(config: HonestyConfig, *, until: str = "report", progress: 
     if until not in HONESTY_STAGES:
         raise ConfigError(describe_unknown("stage", until, HONESTY_STAGES))
     _check_config(config)
-    run = HonestyRun(config, progress or Silence())
-    stages = HONESTY_STAGES[: HONESTY_STAGES.index(until) + 1]
-    if is_helper():
-        if "train" in stages and hear_first_process(cpu=run.on_cpu):
-            _train_adapter(run)
-        part_from_others()
-        return run.folder
-    with run.locked():
-        write_json(run.folder / "config.json", config.model_dump())
-        for stage in stages:
-            _STAGE_FUNCTIONS[stage](run)
-    return run.folder
+    stages = [*HONESTY_STAGES[: HONESTY_STAGES.index(until) + 1]]
+    if config.label.recipe in UNTRAINED and "train" in stages:
+        stages.remove("train")
+    return follow_line(HonestyRun(config, progress or Silence()), stages, _STAGE_FUNCTIONS, training=_training)
 
 
 def _check_config(config: HonestyConfig) -> None:
@@ -54,7 +43,6 @@ def _check_config(config: HonestyConfig) -> None:
     from nescio.data.load import load_splits
     from nescio.label import label_questions
 
-    check_model_name(config.model.name)
     questions, label = config.questions, config.label
     if questions.in_distribution not in questions.test:
         raise ConfigError(describe_unknown("questions.in_distribution", questions.in_distribution, questions.test))
@@ -313,55 +301,19 @@ def _mixed_digests(mix: str | None) -> dict[str, str]:
 
 def train(run: HonestyRun) -> None:
     """Tune the adapter on the labels, and on the examples mixed in."""
-    begun = False
-
-    def work() -> str:
-        nonlocal begun
-        begun = hear_first_process(True, cpu=run.on_cpu)
-        result = _train_adapter(run)
-        curve = {"steps": result.loss_curve, "rows": result.rows, "tokens": result.tokens}
-        write_json(run.folder / "train.json", curve | {"trainable_parameters": result.trainable_parameters})
-        for left_over in run.folder.glob(".checkpoints-*"):  # of an interrupted run with other settings
-            shutil.rmtree(left_over)
-        return f"{result.rows} rows, final loss {result.loss_curve[-1]['loss']:.3f}"
-
-    if run.config.label.recipe not in UNTRAINED:
-        run.stage("train", _train_inputs(run), [*ADAPTER_FILES, "train.json"], work)
-    if not begun:
-        hear_first_process(False, cpu=run.on_cpu)
-    part_from_others()
+    _training(run).run_stage()
 
 
-def _train_inputs(run: HonestyRun) -> dict[str, Any]:
-    config = run.config
-    return {
-        "model": identify_model(config.model),
-        "train": config.train.model_dump(exclude={"report_to", "save_steps"}),
-        "seed": config.seed,
-        "labels": run.digest("labels.jsonl"),
-        "mix": _mixed_digests(config.label.mix),
-    }
-
-
-def _train_adapter(run: HonestyRun) -> Any:
+def _training(run: HonestyRun) -> Training:
     from nescio.data.load import load_splits
-    from nescio.models.load import load_model
-    from nescio.train import train_adapter
 
-    config = run.config
-    rows: list[Example | Label] = [*read_records(run.folder / "labels.jsonl", Label)]
-    if config.label.mix:
-        rows += load_splits(config.label.mix)["train"]
-    return train_adapter(
-        load_model(config.model.name, dtype=config.model.dtype, device=config.model.device),
-        rows,
-        run.folder / "adapter",
-        **config.train.model_dump(),
-        seed=config.seed,
-        checkpoints=run.folder / f".checkpoints-{sha256_of_json(_train_inputs(run))[:16]}",
-        logs=run.folder / "logs",
-        on_step=lambda step, total, loss: run.progress.advance("train", step, total, f"loss {loss:.3f}"),
-    )
+    mix = run.config.label.mix
+
+    def read_rows() -> list[Example | Label]:
+        labels = read_records(run.folder / "labels.jsonl", Label)
+        return [*labels, *(load_splits(mix)["train"] if mix else [])]
+
+    return Training(run, rows=read_rows, inputs={"labels": run.digest("labels.jsonl"), "mix": _mixed_digests(mix)})
 
 
 def predict(run: HonestyRun) -> None:

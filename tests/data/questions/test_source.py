@@ -29,7 +29,9 @@ def file(tmp_path):
 
 def read(file, *, limit=None, **options):
     """Ids of what is read."""
-    return [q.id for q in load_source(SourceConfig(source="{root}/questions.jsonl", **options), root=str(file.parent), limit=limit)]
+    return [
+        q.id for q in load_source(SourceConfig(source="{root}/questions.jsonl", **options), root=str(file.parent), limit=limit)
+    ]
 
 
 OPEN = {f"open-{n}" for n in range(6)}
