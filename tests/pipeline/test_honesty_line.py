@@ -344,9 +344,8 @@ def test_one_id_for_two_questions_is_refused(other_world, tmp_path):
     own = make_questions("own")
     write_records(other_world / "far.jsonl", [*make_questions("far"), own[0]])
     run_again(other_world, tmp_path / "run", until="data")
-    write_records(
-        other_world / "far.jsonl", [*make_questions("far"), make_question("other").model_copy(update={"id": own[0].id})]
-    )
+    other = make_question("other", answers=["x"]).model_copy(update={"id": own[0].id})
+    write_records(other_world / "far.jsonl", [*make_questions("far"), other])
 
     with pytest.raises(DataError, match=r"id 'own-known-0' stands for two questions, .*; give the questions of all sources ids"):
         run_again(other_world, tmp_path / "run", until="data")

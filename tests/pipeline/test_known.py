@@ -43,7 +43,7 @@ def test_known_takes_a_right_greedy_answer_and_the_share():
 
 @pytest.mark.parametrize("k", range(1, 11))
 def test_share_is_met_exactly(k):
-    """k of 10 meets a share of k tenths, whatever its binary fraction."""
+    """A count of k in 10 meets a share of k tenths, whatever its binary fraction."""
     assert select_known([probe("q", right=k)], model="tiny", share=k / 10).questions
 
 
