@@ -50,12 +50,11 @@ def sample(
     from nescio.sample import sample_questions
     from nescio.store import read_records, write_records
 
-    if not temperature > 0:
-        raise ConfigError(f"--temperature must be above 0, got {temperature}; the greedy answer is drawn besides")
-    prompt = _make_prompt(style, shots, shots_from, options)
+    check_temperature(temperature)
+    prompt = make_prompt(style, shots, shots_from, options)
     asked = read_records(questions, Question)
-    source = _make_engine(engine, model, dtype=dtype, device=device, batch_size=batch_size, base_url=base_url)
-    with _make_bar() as bar:
+    source = make_engine(engine, model, dtype=dtype, device=device, batch_size=batch_size, base_url=base_url)
+    with make_bar() as bar:
         task = bar.add_task("sample", total=len(asked))
         drawn = sample_questions(
             asked,
@@ -73,7 +72,23 @@ def sample(
     typer.echo(str(out))
 
 
-def _make_prompt(style: str, shots: int, shots_from: Path | None, options: str) -> PromptSettings:
+def check_temperature(temperature: float) -> None:
+    """Refuse a temperature that nothing can be drawn at.
+
+    Raises:
+        ConfigError: It is not above 0, or not finite.
+    """
+    if not 0 < temperature < float("inf"):
+        raise ConfigError(f"--temperature must be above 0 and finite, got {temperature}; the greedy answer is drawn besides")
+
+
+def make_prompt(style: str, shots: int, shots_from: Path | None, options: str) -> PromptSettings:
+    """How questions are put, as options say it; `shots_from` is a file of worked examples.
+
+    Raises:
+        ConfigError: An option has an unknown value, or there are too few worked examples.
+        DataError: The file of worked examples cannot be read.
+    """
     from nescio.sample import PromptSettings
     from nescio.sample.prompts import SHOTS, OptionForm, Style
     from nescio.store import read_records
@@ -90,7 +105,13 @@ def _make_prompt(style: str, shots: int, shots_from: Path | None, options: str) 
     return PromptSettings(style=styles[style], options=forms[options], shots=examples[:shots])
 
 
-def _make_engine(engine: str, model: str, *, dtype: str, device: str, batch_size: int, base_url: str | None) -> SamplingEngine:
+def make_engine(engine: str, model: str, *, dtype: str, device: str, batch_size: int, base_url: str | None) -> SamplingEngine:
+    """What answers: a server where one is named, else a model in this process by the engine `torch` or `vllm`.
+
+    Raises:
+        ConfigError: The engine is unknown.
+        ModelError: The model cannot be loaded.
+    """
     if base_url is not None:
         from nescio.models.openai_engine import OpenAIEngine
 
@@ -113,7 +134,8 @@ def _make_engine(engine: str, model: str, *, dtype: str, device: str, batch_size
     return TorchSampler(load_model(model, dtype=dtype, device=device), identity=identify_model(named), max_rows=batch_size)
 
 
-def _make_bar() -> Progress:
+def make_bar() -> Progress:
+    """A bar with an estimate of the time left; nothing where the output is no terminal."""
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(bar_width=28), MofNCompleteColumn(), TimeElapsedColumn())
     return Progress(*columns, TextColumn("left"), TimeRemainingColumn(), console=console, disable=not console.is_terminal)

@@ -5,16 +5,18 @@ data, sample, grade, label, train, predict, evaluate, report; samples are shared
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from nescio.config import HonestyConfig, SourceConfig
-from nescio.errors import ConfigError, describe_unknown
+from nescio.errors import ConfigError, DataError, describe_unknown
+from nescio.models.engine import DrawSettings, SampleRequest, SamplingEngine
 from nescio.pipeline.line import ADAPTER_FILES, Training, follow_line
 from nescio.pipeline.outcomes import choose_threshold, make_outcomes
 from nescio.records import Example, Label, Outcome, Prediction, Question, Reply, Sample, SampleGrade, Verdict
 from nescio.run_folder import Progress, Run, Silence, identify_model
-from nescio.store import read_json, read_records, sha256_of_json, write_json, write_records
+from nescio.store import read_json, read_records, sha256_of_file, sha256_of_json, write_json, write_records
 
 HONESTY_STAGES = ("data", "sample", "grade", "label", "train", "predict", "evaluate", "report")
 UNTRAINED = ("prompt_based",)
@@ -27,44 +29,52 @@ HonestyRun = Run[HonestyConfig]
 
 def run_honesty_line(config: HonestyConfig, *, until: str = "report", progress: Progress | None = None) -> Path:
     """Run the stages up to `until`; see `nescio.pipeline.run_line`."""
-    from nescio.label import RECIPES
-
     if until not in HONESTY_STAGES:
         raise ConfigError(describe_unknown("stage", until, HONESTY_STAGES))
-    if config.label.recipe not in RECIPES:
-        raise ConfigError(describe_unknown("recipe", config.label.recipe, RECIPES))
+    _check_config(config)
     stages = [*HONESTY_STAGES[: HONESTY_STAGES.index(until) + 1]]
     if config.label.recipe in UNTRAINED and "train" in stages:
         stages.remove("train")
     return follow_line(HonestyRun(config, progress or Silence()), stages, _STAGE_FUNCTIONS, training=_training)
 
 
+def _check_config(config: HonestyConfig) -> None:
+    """Refuse before the first stage what a later one would stumble over, perhaps after an hour."""
+    from nescio.data.load import load_splits
+    from nescio.label import label_questions
+
+    questions, label = config.questions, config.label
+    if questions.in_distribution not in questions.test:
+        raise ConfigError(describe_unknown("questions.in_distribution", questions.in_distribution, questions.test))
+    label_questions([], [], [], recipe=label.recipe, threshold=label.threshold)
+    if label.mix is not None:
+        load_splits(label.mix)
+
+
 def prepare_questions(run: HonestyRun) -> None:
-    """Read the questions, and take out of training and calibration what is also tested."""
+    """Read the questions, and keep apart what is trained on, calibrated on and tested.
+
+    What is also tested leaves training and calibration, and what is left of calibration leaves training.
+    """
     config = run.config.questions
-    if config.in_distribution not in config.test:
-        raise ConfigError(describe_unknown("questions.in_distribution", config.in_distribution, config.test))
     outputs = [f"data/{part}.jsonl" for part in _parts(run, "train", "calibration")]
 
     def work() -> str:
-        from nescio.data.questions import find_shared_questions, refuse_benchmark_tests
+        from nescio.data.questions import refuse_benchmark_tests
 
-        splits = {"train": _load(run, config.train), "calibration": _load(run, config.calibration)}
-        tests = {name: _load(run, [source]) for name, source in config.test.items()}
-        refuse_benchmark_tests(splits["train"])
-        refuse_benchmark_tests(splits["calibration"])
+        train, calibration = _load(run, config.train), _load(run, config.calibration)
+        tests = {f"test.{name}": _load(run, [source]) for name, source in config.test.items()}
+        refuse_benchmark_tests(train)
+        refuse_benchmark_tests(calibration)
+        _refuse_ambiguous_ids([*train, *calibration, *(question for questions in tests.values() for question in questions)])
         tested = [question for questions in tests.values() for question in questions]
-        notes = []
-        for split, questions in splits.items():
-            shared = {found.id for found in find_shared_questions(questions, tested)}
-            write_records(run.folder / "data" / f"{split}.jsonl", [q for q in questions if q.id not in shared])
-            notes.append(
-                f"{len(questions) - len(shared)} {split}" + (f" ({len(shared)} also tested, left out)" if shared else "")
-            )
-        for name, questions in tests.items():
-            write_records(run.folder / "data" / f"test.{name}.jsonl", questions)
-            notes.append(f"{len(questions)} {name}")
-        return ", ".join(notes)
+        kept = {"calibration": _leave_out(calibration, tested, split="calibration", why="tested")}
+        kept["train"] = _leave_out(train, [*tested, *kept["calibration"]], split="train", why="tested or calibrated on")
+        read = {"train": len(train), "calibration": len(calibration)}
+        for part, questions in (kept | tests).items():
+            write_records(run.folder / "data" / f"{part}.jsonl", questions)
+        notes = [f"{len(kept[split])} of {count} {split}" for split, count in read.items()]
+        return ", ".join([*notes, *(f"{len(questions)} {part.removeprefix('test.')}" for part, questions in tests.items())])
 
     run.stage("data", {"questions": config.model_dump(), "sources": _source_digests(run)}, outputs, work)
 
@@ -74,19 +84,48 @@ def _load(run: HonestyRun, sources: Sequence[SourceConfig]) -> list[Question]:
 
     config = run.config.questions
     found = [q for source in sources for q in load_source(source, root=config.root, limit=config.limit)]
+    _refuse_ambiguous_ids(found)
     return list({question.id: question for question in found}.values())
 
 
+def _refuse_ambiguous_ids(questions: Iterable[Question]) -> None:
+    """One question may come from two sources; two questions of one id would be taken for each other."""
+    seen: dict[str, Question] = {}
+    for question in questions:
+        other = seen.setdefault(question.id, question)
+        if (other.question, other.context, other.choices) != (question.question, question.context, question.choices):
+            raise DataError(
+                f"id '{question.id}' stands for two questions, '{other.question}' and '{question.question}'; "
+                "give the questions of all sources ids of their own"
+            )
+
+
+def _leave_out(questions: Sequence[Question], others: Sequence[Question], *, split: str, why: str) -> list[Question]:
+    """Questions without those that are, exactly or nearly, among the others."""
+    from nescio.data.questions import find_shared_questions
+
+    shared = {found.id for found in find_shared_questions(questions, others)}
+    kept = [question for question in questions if question.id not in shared]
+    if not kept:
+        raise DataError(f"no question of questions.{split} is left: all {len(questions)} are also {why}; take other sources")
+    return kept
+
+
 def _source_digests(run: HonestyRun) -> dict[str, str]:
-    """sha256 of the files that sources are read from: a changed file makes the stage run again."""
-    from nescio.store import sha256_of_file
+    """Digests of what sources are read from: a changed file, or another state of the bank, makes the stage run again."""
+    from nescio.data.questions.source import FACTS, identify_facts
 
     config = run.config.questions
     digests: dict[str, str] = {}
-    for source in [*config.train, *config.calibration, *config.test.values()]:
-        path = Path(source.source.replace("{root}", config.root))
-        files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else []
-        digests |= {str(file.name): sha256_of_file(file) for file in files}
+    for source in dict.fromkeys(source.source for source in [*config.train, *config.calibration, *config.test.values()]):
+        path = Path(source.replace("{root}", config.root))
+        if source == FACTS:
+            digests[source] = identify_facts()
+        elif path.is_file():
+            digests[source] = sha256_of_file(path)
+        elif path.is_dir():
+            files = sorted(file for file in path.rglob("*") if file.is_file())
+            digests |= {f"{source}/{file.relative_to(path)}": sha256_of_file(file) for file in files}
     return digests
 
 
@@ -122,19 +161,13 @@ def sample(run: HonestyRun) -> None:
 
 
 class _Asker:
-    """Asks the untrained model through the common store; the model is loaded when the first question needs it."""
+    """Asks the untrained model through the common store."""
 
     def __init__(self, run: HonestyRun) -> None:
-        from nescio.models.load import load_model
-        from nescio.models.torch_sampler import TorchSampler
-
         self._run = run
-        model, sample = run.config.model, run.config.sample
-        loaded = load_model(model.name, dtype=model.dtype, device=model.device)
-        self._engine = TorchSampler(loaded, identity=identify_model(model), max_rows=sample.batch_size)
+        self._engine = _LateSampler(run)
 
     def __call__(self, questions: Sequence[Question], *, n: int, note: str) -> list[Sample]:
-        from nescio.models.engine import DrawSettings
         from nescio.sample import PromptSettings, sample_questions
         from nescio.sample.prompts import SHOTS
 
@@ -153,6 +186,31 @@ class _Asker:
         )
 
 
+class _LateSampler:
+    """The untrained model, loaded when something is to be drawn: where the store holds all samples, nothing is."""
+
+    def __init__(self, run: HonestyRun) -> None:
+        self._config = run.config
+        self._sampler: SamplingEngine | None = None
+
+    def identify(self) -> dict[str, Any]:
+        """As the sampler of a loaded model does."""
+        return {"engine": "torch", **identify_model(self._config.model)}
+
+    def draw(
+        self, requests: Sequence[SampleRequest], settings: DrawSettings, *, on_done: Callable[[int], None] | None = None
+    ) -> list[Sample]:
+        """See `SamplingEngine`."""
+        if self._sampler is None:
+            from nescio.models.load import load_model
+            from nescio.models.torch_sampler import TorchSampler
+
+            model = self._config.model
+            loaded = load_model(model.name, dtype=model.dtype, device=model.device)
+            self._sampler = TorchSampler(loaded, max_rows=self._config.sample.batch_size)
+        return self._sampler.draw(requests, settings, on_done=on_done)
+
+
 def _choose(run: HonestyRun, questions: Sequence[Question], greedy: Sequence[Sample]) -> list[Question]:
     """The training questions in the balance of known and unknown; invented ones come along in their share."""
     from nescio.grade import grade_samples
@@ -163,6 +221,12 @@ def _choose(run: HonestyRun, questions: Sequence[Question], greedy: Sequence[Sam
     label = run.config.label
     reasons = choose_questions(real, balance=label.balance, limit=label.limit, seed=run.config.seed)
     kept = {id for id, reason in reasons.items() if reason is None}
+    if not kept:
+        sides = {side: sum(known is side for known in real.values()) for side in (True, False, None)}
+        raise DataError(
+            f"label.balance={label.balance} leaves no training question: of {len(real)}, the model answers {sides[True]} right, "
+            f"{sides[False]} not, {sides[None]} ungraded; ask other questions, or set label.balance=null to keep all"
+        )
     invented = [q for q in questions if q.answerable is False]
     share = len(kept) / max(1, len(real))
     return [q for q in questions if q.id in kept] + invented[: round(share * len(invented))]
@@ -217,6 +281,9 @@ def label(run: HonestyRun) -> None:
             weight=config.weight,
             seed=run.config.seed,
         )
+        if not made.labels and config.recipe not in UNTRAINED:
+            counted = ", ".join(f"{count} {name}" for name, count in made.counts.items() if count)
+            raise DataError(f"recipe '{config.recipe}' makes no row to train on ({counted}); ask other questions")
         write_records(run.folder / "labels.jsonl", made.labels)
         write_json(run.folder / "label.json", made.counts)
         return ", ".join(f"{count} {name}" for name, count in made.counts.items() if count)
@@ -226,7 +293,6 @@ def label(run: HonestyRun) -> None:
 
 def _mixed_digests(mix: str | None) -> dict[str, str]:
     from nescio.data.load import find_folder
-    from nescio.store import sha256_of_file
 
     if mix is None:
         return {}
@@ -345,6 +411,8 @@ def evaluate(run: HonestyRun) -> None:
     inputs = {
         "evaluate": config.evaluate.model_dump(),
         "threshold": config.predict.threshold,
+        "recipe": config.label.recipe,
+        "in_distribution": config.questions.in_distribution,
         "seed": config.seed,
         "files": {
             name: run.digest(name)
