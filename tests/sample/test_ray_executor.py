@@ -267,7 +267,7 @@ class TestOnACluster:
         with pytest.raises(ModelError, match="differs in engine: 'fake' instead of 'other'"):
             _sample(10, tmp_path, draw_on_ray(FakeEngine, SETTINGS, workers=1, identity={"engine": "other"}))
         with pytest.raises(ModelError, match="differs in engine"):
-            _sample(2000, tmp_path, draw_on_ray(_name_by_process, SETTINGS, workers=2), batch_questions=10)
+            _sample(2000, tmp_path, draw_on_ray(_name_by_process, SETTINGS, workers=2), batch_questions=50)
 
     def test_workers_do_not_run_ahead(self, tmp_path: Path) -> None:
         """While nobody takes results, no more batches are begun than may be open."""
@@ -282,7 +282,7 @@ class TestOnACluster:
                     begun.append(len(list((tmp_path / "noted").iterdir())))
                 yield done
 
-        samples = _sample(400, tmp_path / "store", stall, batch_questions=5)
+        samples = _sample(400, tmp_path / "store", stall, batch_questions=20)
 
         assert begun == [OPEN_EACH * 2]
         assert len(samples) == 400 * 11
@@ -363,16 +363,12 @@ def test_starts_and_stops_a_cluster_of_its_own_in_silence(tmp_path: Path) -> Non
 @needs_ray[1]
 def test_unreachable_cluster_is_said_in_one_line() -> None:
     """An address where nothing answers is an error with a remedy."""
-    environment = os.environ | {"RAY_gcs_server_request_timeout_seconds": "1"}
     code = "from test_ray_executor import *; from test_ray_executor import _grade\n"
     code += "grade_on_ray(_grade, [Sample(question_id='q', index=0)], workers=1, address='127.0.0.1:1')"
-    ended = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment, cwd=Path(__file__).parent
-    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=Path(__file__).parent)
 
-    last = ended.stderr.strip().splitlines()[-1]
-    assert last.startswith("nescio.errors.ConfigError: no Ray cluster at '127.0.0.1:1'")
-    assert "ray start --head" in last
+    assert ended.stderr.splitlines()[-1].startswith("nescio.errors.ConfigError: no Ray cluster at '127.0.0.1:1'")
+    assert "ray start --head" in ended.stderr.splitlines()[-1]
 
 
 def test_missing_ray_is_said_with_a_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,8 @@ import logging
 import math
 import os
 import pickle
+import socket
+import sys
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -157,6 +159,7 @@ def _run(items: Iterable[T], make_work: Callable[[], Callable[[T], R]], cluster:
         return
     ray = _import_ray()
     with (
+        _environment(),
         _translate_ray_errors(ray),
         _connected(ray, cluster),
         _hushed(),
@@ -348,9 +351,11 @@ def _connected(ray: Any, cluster: _Cluster) -> Iterator[None]:
     address = cluster.address or os.environ.get("RAY_ADDRESS")
     where = {"address": address} if address else _describe_here(cluster)
     try:
-        with _environment():
+        if address:
+            _reach(address)
+        with _stderr_off():
             ray.init(log_to_driver=False, logging_level=logging.CRITICAL, **where)
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         place = f"at '{address}'" if address else "on this machine"
         raise ConfigError(f"no Ray cluster {place}: {_first_line(error)}; start one with `ray start --head`") from error
     try:
@@ -361,6 +366,13 @@ def _connected(ray: Any, cluster: _Cluster) -> Iterator[None]:
         ray.shutdown()
 
 
+def _reach(address: str) -> None:
+    """Knock where the address is one of a network: where nobody answers, Ray would try for minutes and end the process."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if port.isdigit():
+        socket.create_connection((host, int(port)), timeout=10).close()
+
+
 def _describe_here(cluster: _Cluster) -> dict[str, Any]:
     """A cluster of this machine, with as many cores in its accounts as the workers ask for: no worker waits for another."""
     cores = max(os.cpu_count() or 1, math.ceil(cluster.workers * cluster.cpus_each))
@@ -369,11 +381,11 @@ def _describe_here(cluster: _Cluster) -> dict[str, Any]:
 
 @contextmanager
 def _environment() -> Iterator[None]:
-    """What only the environment tells Ray as it starts; a user who has set one of these has decided."""
+    """What only the environment tells Ray; a user who has set one of these has decided."""
     wanted = {
         "RAY_USAGE_STATS_ENABLED": "0",  # nothing about anybody's runs is sent anywhere
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # its future meaning, and no warning about it
-        "RAY_BACKEND_LOG_LEVEL": "fatal",  # else every pool that may restart is an error message on the terminal
+        "RAY_BACKEND_LOG_LEVEL": "fatal",  # else every pool of workers that may restart is an error message on the terminal
     }
     added = {name: value for name, value in wanted.items() if name not in os.environ}
     os.environ.update(added)
@@ -382,6 +394,20 @@ def _environment() -> Iterator[None]:
     finally:
         for name in added:
             del os.environ[name]
+
+
+@contextmanager
+def _stderr_off() -> Iterator[None]:
+    """Drop what Ray's C++ writes to the terminal as it starts, such as that it was told to write nothing."""
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 @contextmanager
