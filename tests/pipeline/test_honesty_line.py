@@ -415,13 +415,24 @@ def test_balance_that_leaves_nothing_is_one_line(other_world, tmp_path):
     assert {label.decision for label in read_records(tmp_path / "run" / "labels.jsonl", Label)} == {"refuse"}
 
 
-def test_recipe_without_a_row_is_one_line(other_world, tmp_path):
-    """R-Tuning has nothing to teach of invented things; training on nothing is not begun."""
+def test_training_set_of_invented_things_alone_is_one_line(other_world, tmp_path):
+    """There is no boundary in it."""
     write_records(other_world / "train.jsonl", make_questions("train", known=0, unknown=0, choices=0))
-    run_file = {"recipe": "r_tuning", "balance": None}
 
-    with pytest.raises(DataError, match=r"recipe 'r_tuning' makes no row to train on|label.balance=None leaves no training"):
-        run_again(other_world, tmp_path / "run", until="train", label=run_file)
+    with pytest.raises(DataError, match=r"all 2 training questions are marked as not answerable; add some"):
+        run_again(other_world, tmp_path / "run", until="sample")
+
+
+def test_recipe_without_a_row_is_one_line(other_world, tmp_path):
+    """Where no question fits the model's window, training on nothing is not begun."""
+    context = "a ripe apple, " * 215
+    questions = [q.model_copy(update={"context": context}) for q in make_questions("train", invented=0)]
+    write_records(other_world / "train.jsonl", questions)
+
+    with pytest.raises(
+        DataError, match=r"recipe 'absolute' makes no row to train on \(10 questions, 10 left out: no drawn answer"
+    ):
+        run_again(other_world, tmp_path / "run", until="train", label={"recipe": "absolute", "balance": None})
 
 
 def test_question_longer_than_the_window_fails_alone(other_world, tmp_path):
