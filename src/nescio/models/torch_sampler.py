@@ -13,7 +13,7 @@ import numpy as np
 from nescio.models.engine import DrawSettings, SampleRequest
 from nescio.models.load import LoadedModel
 from nescio.models.packed import packed_linear_layers
-from nescio.models.prompt import encode_messages, encode_text
+from nescio.models.prompt import encode_continuation, encode_messages, encode_text
 from nescio.models.torch_engine import Drawn, Feed, RowProgram, TorchEngine, common_prefix, gumbel, window_of
 from nescio.records import Sample
 
@@ -53,10 +53,12 @@ class TorchSampler:
         """Answer each request once for each of its indices; see `SamplingEngine`."""
         writers = [self._make_writer(request, settings) for request in requests]
         window = window_of(self._loaded.model)
-        fitting = [writer for writer in writers if len(writer.prompt) + writer.reach <= window]
+        fitting = []
         for writer in writers:
-            if len(writer.prompt) + writer.reach > window:
-                writer.fail(f"the prompt has {len(writer.prompt)} tokens, the model's window is {window}")
+            if fault := writer.find_fault(window):
+                writer.fail(fault)
+            else:
+                fitting.append(writer)
         done = len(writers) - len(fitting)
         for _ in self._run(fitting):
             done += 1
@@ -110,6 +112,14 @@ class _Writer:
     def program(self) -> RowProgram:
         """The request as a row program."""
         raise NotImplementedError
+
+    def find_fault(self, window: int) -> str | None:
+        """Why the model cannot be asked this; None where it can. `window` is the most tokens that it reads."""
+        if not self.prompt:
+            return "the prompt has no tokens"
+        if len(self.prompt) + self.reach > window:
+            return f"the prompt has {len(self.prompt)} tokens, {self.reach} may follow, and the model's window is {window}"
+        return None
 
     def fail(self, reason: str) -> None:
         """Give every sample that is not there yet a failure."""
@@ -212,23 +222,27 @@ class _Chooser(_Writer):
 
     def __post_init__(self) -> None:
         """Tokenise options as they follow the prompt."""
-        self.options = [self._continue(option) for option in self.request.options]
-
-    def _continue(self, option: str) -> list[int]:
         if self.request.messages or self.request.begun:
-            return list(self.tokenizer(option, add_special_tokens=False)["input_ids"])
-        # The border of prompt and option may fall within a token: what the whole text has more of is the option's.
-        return encode_text(self.tokenizer, self.request.text + option)[len(self.prompt) :]
+            self.options = [encode_continuation(self.tokenizer, option) for option in self.request.options]
+            return
+        # The border of prompt and option may fall within a token. All options are then told from where the first of them
+        # parts from the prompt's own tokens: behind different prompts their likelihoods could not be compared.
+        wholes = [encode_text(self.tokenizer, self.request.text + option) for option in self.request.options]
+        self.prompt = common_prefix([[*self.prompt, -1], *wholes])
+        self.options = [whole[len(self.prompt) :] for whole in wholes]
 
     @property
     def reach(self) -> int:
         return max(map(len, self.options))
 
+    def find_fault(self, window: int) -> str | None:
+        return super().find_fault(window) if all(self.options) else "an option has no tokens"
+
     def program(self) -> RowProgram:
         first = (yield Feed(self.own_prompt)).log_softmax(-1)
         told: list[list[float]] = []
         for option in self.options:
-            told.append([float(first[option[0]])] if option else [])
+            told.append([float(first[option[0]])])
             if len(option) > 1:
                 told[-1] += (yield Feed(option[:-1], keep=len(self.own_prompt), targets=option[1:])).tolist()
         totals = [sum(log_probabilities) for log_probabilities in told]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -95,12 +95,12 @@ def sample_questions(
 
     Raises:
         ConfigError: Nothing is asked for.
-        DataError: An id is repeated.
+        DataError: An id is repeated, or the engine or the executor lost, repeated or shifted samples.
     """
     settings, prompt = settings or DrawSettings(), prompt or PromptSettings()
     indices = [*([0] if greedy else []), *range(1, n + 1)]
-    if not indices:
-        raise ConfigError("n=0 without the greedy answer leaves nothing to draw; set n to 1 or more")
+    if not indices or n < 0:
+        raise ConfigError(f"n={n} {'' if greedy else 'without the greedy answer '}leaves nothing to draw; set n to 1 or more")
     _refuse_repeats(questions)
     kept = SampleStore(store or default_store(), sampling_key(engine, settings, prompt))
     requests = [render_request(question, prompt, indices=indices) for question in questions]
@@ -111,17 +111,20 @@ def sample_questions(
     report: OnProgress | None = (lambda done, _: on_progress(done, total)) if on_progress else None
     digest_of = {request.question_id: digest for request, digest in zip(requests, digests, strict=True)}
     for batch, samples in (executor or draw_here(engine, settings))(batches, report):
+        _check_batch(batch, samples)
         marked = [sample.model_copy(update={"prompt": digest_of[sample.question_id]}) for sample in samples]
-        _check_batch(batch, marked)
         kept.keep(batch.place, marked)
         drawn |= {(sample.question_id, sample.index): sample for sample in marked}
         if report:
             report(batch.place + batch.questions, total)
-    return [
-        kept.find(request.question_id, digest, index) or drawn[request.question_id, index]
+    all_samples = [
+        kept.find(request.question_id, digest, index) or drawn.get((request.question_id, index))
         for request, digest in zip(requests, digests, strict=True)
         for index in indices
     ]
+    if lost := all_samples.count(None):
+        raise DataError(f"the executor lost batches with {lost} samples; run again: what is there is not drawn twice")
+    return [sample for sample in all_samples if sample is not None]
 
 
 def sampling_key(engine: SamplingEngine, settings: DrawSettings, prompt: PromptSettings) -> dict[str, Any]:
@@ -151,7 +154,7 @@ def _cut_batches(
             yield Batch(place, min(batch_questions, len(requests) - place), tuple(missing))
 
 
-def _check_batch(batch: Batch, samples: Iterable[Sample]) -> None:
+def _check_batch(batch: Batch, samples: Sequence[Sample]) -> None:
     """An engine that loses, repeats or shifts answers must not go unnoticed."""
     wanted = [(request.question_id, index) for request in batch.requests for index in request.indices]
     got = [(sample.question_id, sample.index) for sample in samples]

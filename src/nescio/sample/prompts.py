@@ -75,12 +75,12 @@ def digest_request(request: SampleRequest) -> str:
 
 
 def _ask(question: Question, settings: PromptSettings) -> str:
-    return f"Question: {_render_question(question, settings)}\nAnswer:"
+    return f"{_render_question(question, settings, name='Question: ')}\nAnswer:"
 
 
-def _render_question(question: Question, settings: PromptSettings) -> str:
+def _render_question(question: Question, settings: PromptSettings, *, name: str = "") -> str:
     lines = [f"Context: {question.context}"] if question.context else []
-    lines.append(question.question)
+    lines.append(name + question.question)
     if settings.options == "letters":
         lines += [f"{letter}. {option}" for letter, option in zip(LETTERS, question.choices, strict=False)]
     return "\n".join(lines)
