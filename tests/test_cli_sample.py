@@ -59,6 +59,31 @@ def test_batches_do_not_change_samples_and_a_second_run_draws_nothing(questions,
     assert sorted(path.name for path in (questions.parent / "store").rglob("part-*")) == before
 
 
+def test_adaptive_samples_are_some_of_all_and_what_it_saved_is_told(questions, model, capsys):
+    """No open answer is right: the more there are, the surer that is, and the last ones are not drawn."""
+    _, every = run(questions, model, "--n", "12")
+    capsys.readouterr()
+    code, path = run(questions, model, "--n", "12", "--adaptive", "--border", "0.9", out="adaptive.jsonl")
+    drawn, saved = read_records(path, Sample), capsys.readouterr().err
+
+    assert code == 0
+    assert {(s.question_id, s.index, s.text) for s in drawn} < {
+        (s.question_id, s.index, s.text) for s in read_records(every, Sample)
+    }
+    assert f"{len(drawn) - 4} samples drawn, {52 - len(drawn)} of 48 saved" in saved
+
+
+def test_samples_of_another_tool_are_taken_over(questions, model, capsys):
+    """Nothing is drawn, and no model is loaded."""
+    rows = [Sample(question_id="q1", index=0, text="Ada"), Sample(question_id="q1", index=1, text="Bob")]
+    write_records(questions.parent / "theirs.jsonl", rows)
+    code, path = run(questions, "no-such-model", "--import", str(questions.parent / "theirs.jsonl"))
+
+    assert code == 0
+    assert read_records(path, Sample) == rows
+    assert "2 samples of 4 questions" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -69,6 +94,10 @@ def test_batches_do_not_change_samples_and_a_second_run_draws_nothing(questions,
         (["--options", "numbers"], "unknown form of options 'numbers'"),
         (["--shots", "9"], "--shots 9, but there are only 5 worked examples"),
         (["--engine", "tensor"], "unknown engine 'tensor'"),
+        (["--executor", "rai"], "unknown executor 'rai'. Did you mean 'ray'?"),
+        (["--adaptive", "--rule", "wald"], "unknown rule 'wald'"),
+        (["--adaptive", "--border", "1.5"], "1.5"),
+        (["--import", "nowhere.jsonl"], "'nowhere.jsonl' does not exist"),
         (["--dtype", "int8"], "unknown dtype 'int8'"),
         (["--model", "smollm2-153m"], "unknown model 'smollm2-153m'. Did you mean 'smollm2-135m'?"),
         (["--shots-from", "nowhere.jsonl"], "'nowhere.jsonl' does not exist"),

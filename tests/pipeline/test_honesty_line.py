@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from honesty_world import ANYTHING, NOTHING, honesty_config, honesty_content, make_question, make_questions, make_world
+from honesty_world import ANYTHING, NOTHING, honesty_config, make_question, make_questions, make_world
 from nescio.errors import ConfigError, DataError, ModelError
 from nescio.label import RECIPES
 from nescio.models.torch_sampler import TorchSampler
@@ -165,14 +165,16 @@ def test_mixed_recipe_trains_on_labels_and_examples(world, copied, tmp_path):
     assert read_json(copied / "train.json")["rows"] == len(labels) + 12
     rows = (mix / "train.jsonl").read_text().replace("on record", "on file")
     (mix / "train.jsonl").write_text(rows)
-    assert run_again(world, copied, until="train", label={"mix": str(mix)}).begun == ["label", "train"]
+    stopper = Stopper("train")
+    with pytest.raises(KeyboardInterrupt):
+        run_again(world, copied, until="train", progress=stopper, label={"mix": str(mix)})
+    assert stopper.begun == ["label", "train"]
 
 
-def test_second_run_skips_every_stage(world, copied, drawn):
+def test_second_run_skips_every_stage(world, finished, drawn):
     """Nothing is computed, drawn or written again."""
-    run_again(world, copied)  # the copy lies elsewhere, which the report shows
-    times = {path: path.stat().st_mtime_ns for path in copied.rglob("*") if path.name not in (".lock", "config.json")}
-    recorder = run_again(world, copied)
+    times = {path: path.stat().st_mtime_ns for path in finished.rglob("*") if path.name not in (".lock", "config.json")}
+    recorder = run_again(world, finished)
 
     assert recorder.skipped == list(HONESTY_STAGES)
     assert recorder.begun == []
@@ -182,15 +184,12 @@ def test_second_run_skips_every_stage(world, copied, drawn):
 
 def test_two_runs_are_identical(other_world, finished, tmp_path):
     """With samples of its own, in another folder, a run leaves the same bytes."""
-    content = honesty_content(other_world, tmp_path / "again")
-    # The same files under their first names: what is compared is the run, not where the model lies.
     again = run_line(honesty_config(other_world, tmp_path / "again"), until="evaluate")
     mine, theirs = results(again), results(finished)
-    for files in (mine, theirs):
+    for files in (mine, theirs):  # the adapter names the folder of its model
         adapter = json.loads(files.pop("adapter/adapter_config.json"))
         assert adapter.pop("base_model_name_or_path")
 
-    assert content["sample"]["store"] != str(finished)
     assert mine == theirs
     assert len(mine) == 4 + 4 + 4 + 3 + 2 + 1 + 2 + 1 + 1  # splits' files of four kinds, outcomes, adapter, labels, two numbers
 
@@ -269,18 +268,19 @@ def swap_gold(path):
     path.write_text(text.replace(ANYTHING, "?").replace(NOTHING, ANYTHING).replace('"?"', f'"{NOTHING}"'), encoding="utf-8")
 
 
-def test_threshold_is_chosen_on_calibration_questions_alone(other_world, tmp_path):
+def test_threshold_is_chosen_on_calibration_questions_alone(world, other_world, copied):
     """Other gold answers of the test sets change every number but the threshold; those of calibration change it."""
-    folder = tmp_path / "run"
-    first = read_json(run_line(honesty_config(other_world, folder), until="evaluate") / "scorecard.json")
+    read = {"root": str(other_world)}
+    first = read_json(copied / "scorecard.json")
     for name in ("own", "far"):
         swap_gold(other_world / f"{name}.jsonl")
-    assert run_again(other_world, folder, until="evaluate").begun == ["data", "sample", "grade", "predict", "evaluate"]
-    second = read_json(folder / "scorecard.json")
+    recorder = run_again(world, copied, until="evaluate", questions=read)
+    second = read_json(copied / "scorecard.json")
     swap_gold(other_world / "calibration.jsonl")
-    run_again(other_world, folder, until="evaluate")
-    third = read_json(folder / "scorecard.json")
+    run_again(world, copied, until="evaluate", questions=read)
+    third = read_json(copied / "scorecard.json")
 
+    assert recorder.begun == ["data", "sample", "grade", "predict", "evaluate"]
     assert first["threshold"] is not None
     assert second["threshold"] == first["threshold"]
     assert second["sets"]["own"]["grid"] != first["sets"]["own"]["grid"]
@@ -415,19 +415,29 @@ def test_balance_that_leaves_nothing_is_one_line(other_world, tmp_path):
     assert {label.decision for label in read_records(tmp_path / "run" / "labels.jsonl", Label)} == {"refuse"}
 
 
-def test_recipe_without_a_row_is_one_line(other_world, tmp_path):
-    """R-Tuning has nothing to teach of invented things; training on nothing is not begun."""
+def test_training_set_of_invented_things_alone_is_one_line(other_world, tmp_path):
+    """There is no boundary in it."""
     write_records(other_world / "train.jsonl", make_questions("train", known=0, unknown=0, choices=0))
-    run_file = {"recipe": "r_tuning", "balance": None}
 
-    with pytest.raises(DataError, match=r"recipe 'r_tuning' makes no row to train on|label.balance=None leaves no training"):
-        run_again(other_world, tmp_path / "run", until="train", label=run_file)
+    with pytest.raises(DataError, match=r"all 2 training questions are marked as not answerable; add some"):
+        run_again(other_world, tmp_path / "run", until="sample")
+
+
+def test_recipe_without_a_row_is_one_line(other_world, tmp_path):
+    """Where no question fits the model's window, training on nothing is not begun."""
+    context = "a ripe apple, " * 215
+    questions = [q.model_copy(update={"context": context}) for q in make_questions("train", invented=0)]
+    write_records(other_world / "train.jsonl", questions)
+
+    message = r"recipe 'absolute' makes no row to train on \(10 questions, 10 left out: no drawn answer"
+    with pytest.raises(DataError, match=message):
+        run_again(other_world, tmp_path / "run", until="train", label={"recipe": "absolute", "balance": None})
 
 
 def test_question_longer_than_the_window_fails_alone(other_world, tmp_path):
     """It is ungraded before and after training, counted, and the run goes on."""
     long = make_question("long", answers=[ANYTHING], context="a ripe apple, " * 215)
-    write_records(other_world / "far.jsonl", [*make_questions("far"), long])
+    write_records(other_world / "far.jsonl", [*make_questions("far", choices=0), long])
     recorder = run_again(other_world, tmp_path / "run", until="evaluate", label={"recipe": "prompt_based"})
     row = {row.question_id: row for row in read_records(tmp_path / "run" / "outcomes" / "far.jsonl", Outcome)}["long"]
     reply = {row.question_id: row for row in read_records(tmp_path / "run" / "replies" / "test.far.jsonl", Reply)}["long"]
@@ -436,4 +446,4 @@ def test_question_longer_than_the_window_fails_alone(other_world, tmp_path):
     assert "window" in reply.failure
     assert recorder.notes["predict"].startswith("1 failed")
     counts = read_json(tmp_path / "run" / "scorecard.json")["sets"]["far"]["counts"]
-    assert (counts["items"], counts["ungraded_before"], counts["ungraded_after"]) == (13, 1, 1)
+    assert (counts["items"], counts["ungraded_before"], counts["ungraded_after"]) == (11, 1, 1)

@@ -219,6 +219,8 @@ def _choose(run: HonestyRun, questions: Sequence[Question], greedy: Sequence[Sam
     grades = {g.question_id: g.verdict for g in grade_samples(questions, greedy)}
     real = {q.id: _is_known(grades[q.id]) for q in questions if q.answerable is not False}
     label = run.config.label
+    if not real:
+        raise DataError(f"all {len(questions)} training questions are marked as not answerable; add some that can be answered")
     reasons = choose_questions(real, balance=label.balance, limit=label.limit, seed=run.config.seed)
     kept = {id for id, reason in reasons.items() if reason is None}
     if not kept:
@@ -227,9 +229,10 @@ def _choose(run: HonestyRun, questions: Sequence[Question], greedy: Sequence[Sam
             f"label.balance={label.balance} leaves no training question: of {len(real)}, the model answers {sides[True]} right, "
             f"{sides[False]} not, {sides[None]} ungraded; ask other questions, or set label.balance=null to keep all"
         )
-    invented = [q for q in questions if q.answerable is False]
-    share = len(kept) / max(1, len(real))
-    return [q for q in questions if q.id in kept] + invented[: round(share * len(invented))]
+    invented = [q.id for q in questions if q.answerable is False]
+    share = len(kept) / len(real)
+    kept |= set(invented[: round(share * len(invented))])
+    return [q for q in questions if q.id in kept]
 
 
 def _is_known(verdict: Verdict) -> bool | None:
