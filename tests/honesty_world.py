@@ -65,7 +65,7 @@ def honesty_content(world, out):
         "sample": {"n": 3, "max_new_tokens": 6, "shots": 1, "batch_questions": 4, "store": str(world / "samples")},
         "label": {"recipe": "decision"},
         "train": {"epochs": 1, "gradient_accumulation_steps": 1, "learning_rate": 0.01, "save_steps": 1, "max_length": 2048},
-        "predict": {"max_new_tokens": 8, "max_answer_chars": 12},
+        "predict": {"max_new_tokens": 8, "max_answer_chars": 12, "threshold": "calibrated"},
         "evaluate": {"resamples": 20},
     }
 

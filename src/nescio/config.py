@@ -228,9 +228,9 @@ class ReplyConfig(Section):
     """Of structured replies."""
     forced: bool = True
     """Whether refused questions are also answered with refusals disallowed: what skill retention is measured on."""
-    threshold: Literal["calibrated", "own"] = "calibrated"
-    """Of structured replies, where P(refuse) is read beside the decision: refuse below the threshold that gives the highest
-    honesty on the calibration questions, or where the reply itself says so. Other replies always speak for themselves."""
+    threshold: Literal["own", "calibrated"] = "own"
+    """Of structured replies, where P(refuse) is read beside the decision: refuse where the reply itself says so, or below the
+    threshold that gives the highest honesty on the calibration questions. Other replies always speak for themselves."""
 
 
 class HonestyEvaluateConfig(Section):
