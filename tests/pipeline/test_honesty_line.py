@@ -66,7 +66,8 @@ def run_again(world, out, *, until="report", progress=None, **sections):
 
 def results(folder):
     """Bytes of every file that must not depend on when and where a run was made."""
-    kept = ("data/", "samples/", "grades/", "replies/", "outcomes/", "adapter/adapter", "label", "train.json", "scorecard.json")
+    folders = ("data/", "samples/", "grades/", "predictions/", "outcomes/", "adapter/adapter")
+    kept = (*folders, "label", "train.json", "scorecard.json")
     files = {str(path.relative_to(folder)): path for path in folder.rglob("*") if path.is_file()}
     return {name: path.read_bytes() for name, path in files.items() if name.startswith(kept)}
 
@@ -97,7 +98,7 @@ class Stopper(Recorder):
 
 def test_whole_line_leaves_every_file_and_no_scratch(finished):
     """Each stage's files are there for all parts; checkpoints and partial replies are gone."""
-    expected = [f"{kind}/{part}.jsonl" for kind in ("data", "samples", "grades", "replies") for part in PARTS]
+    expected = [f"{kind}/{part}.jsonl" for kind in ("data", "samples", "grades", "predictions") for part in PARTS]
     expected += [f"{kind}/train.jsonl" for kind in ("data", "samples", "grades")]
     expected += ["outcomes/own.jsonl", "outcomes/far.jsonl", "labels.jsonl", "label.json", "train.json", "scorecard.json"]
     expected += ["adapter/adapter_model.safetensors", "report/index.html", "config.json", "manifest.json"]
@@ -249,7 +250,7 @@ def test_stopped_while_training_goes_on(world, finished, copied):
 
 def test_stopped_while_predicting_goes_on(world, finished, copied, monkeypatch):
     """Sets that were replied to are not asked again."""
-    shutil.rmtree(copied / "replies")
+    shutil.rmtree(copied / "predictions")
     with pytest.raises(KeyboardInterrupt):
         run_again(world, copied, until="predict", progress=Stopper("predict", note="test.far"))
     assert len(leftovers(copied)) == 2
@@ -440,7 +441,7 @@ def test_question_longer_than_the_window_fails_alone(other_world, tmp_path):
     write_records(other_world / "far.jsonl", [*make_questions("far", choices=0), long])
     recorder = run_again(other_world, tmp_path / "run", until="evaluate", label={"recipe": "prompt_based"})
     row = {row.question_id: row for row in read_records(tmp_path / "run" / "outcomes" / "far.jsonl", Outcome)}["long"]
-    reply = {row.question_id: row for row in read_records(tmp_path / "run" / "replies" / "test.far.jsonl", Reply)}["long"]
+    reply = {row.question_id: row for row in read_records(tmp_path / "run" / "predictions" / "test.far.jsonl", Reply)}["long"]
 
     assert (row.before, row.after) == ("ungraded", "ungraded")
     assert "window" in reply.failure

@@ -197,7 +197,8 @@ def make_engine(engine: str, model: str, *, dtype: str, device: str, batch_size:
     quieten_libraries()
     pick_dtype(dtype)
     named = ModelConfig(name=model, dtype=dtype, device=device)
-    return TorchSampler(load_model(model, dtype=dtype, device=device), identity=identify_model(named), max_rows=batch_size)
+    load = partial(load_model, model, dtype=dtype, device=device)
+    return TorchSampler(load, identity=identify_model(named), max_rows=batch_size)
 
 
 def make_bar() -> Progress:

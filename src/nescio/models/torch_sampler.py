@@ -6,6 +6,7 @@ import hashlib
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -30,18 +31,32 @@ class TorchSampler:
     each sample follows its own numbers, a stream that (seed, question id, index) names.
     """
 
-    def __init__(self, loaded: LoadedModel, *, identity: dict[str, Any] | None = None, max_rows: int = 128) -> None:
+    def __init__(
+        self,
+        loaded: LoadedModel | Callable[[], LoadedModel],
+        *,
+        identity: dict[str, Any] | None = None,
+        max_rows: int = 128,
+    ) -> None:
         """Keep the model.
 
         Args:
-            loaded: Model and tokenizer.
+            loaded: Model and tokenizer, or what loads them when the first answer is drawn: where a store holds all samples,
+                none is.
             identity: What tells the weights from any others.
             max_rows: Rows in flight.
         """
-        self._loaded = loaded
+        self._given = loaded
         self._identity = identity or {}
         self._max_rows = max_rows
-        self._end_tokens = _end_tokens(loaded)
+
+    @cached_property
+    def _loaded(self) -> LoadedModel:
+        return self._given if isinstance(self._given, LoadedModel) else self._given()
+
+    @cached_property
+    def _end_tokens(self) -> frozenset[int]:
+        return _end_tokens(self._loaded)
 
     def identify(self) -> dict[str, Any]:
         """What the caller says of the weights."""
@@ -51,6 +66,8 @@ class TorchSampler:
         self, requests: Sequence[SampleRequest], settings: DrawSettings, *, on_done: Callable[[int], None] | None = None
     ) -> list[Sample]:
         """Answer each request once for each of its indices; see `SamplingEngine`."""
+        if not requests:
+            return []
         writers = [self._make_writer(request, settings) for request in requests]
         window = window_of(self._loaded.model)
         fitting = []

@@ -5,16 +5,14 @@ data, sample, grade, label, train, predict, evaluate, report; samples are shared
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
-from nescio.config import HonestyConfig, SourceConfig
+from nescio.config import HonestyConfig
 from nescio.errors import ConfigError, DataError, describe_unknown
-from nescio.models.engine import DrawSettings, SampleRequest, SamplingEngine
 from nescio.pipeline.line import ADAPTER_FILES, Training, follow_line
 from nescio.pipeline.outcomes import choose_threshold, make_outcomes
-from nescio.records import Example, Label, Outcome, Prediction, Question, Reply, Sample, SampleGrade, Verdict
+from nescio.records import Example, Label, Outcome, Prediction, Question, Reply, Sample, SampleGrade
 from nescio.run_folder import Progress, Run, Silence, identify_model
 from nescio.store import read_json, read_records, sha256_of_file, sha256_of_json, write_json, write_records
 
@@ -52,81 +50,21 @@ def _check_config(config: HonestyConfig) -> None:
 
 
 def prepare_questions(run: HonestyRun) -> None:
-    """Read the questions, and keep apart what is trained on, calibrated on and tested.
+    """Read the questions, and keep the run's own copy."""
+    from nescio.pipeline.questions import digest_sources, read_questions
 
-    What is also tested leaves training and calibration, and what is left of calibration leaves training.
-    """
     config = run.config.questions
-    outputs = [f"data/{part}.jsonl" for part in _parts(run, "train", "calibration")]
 
     def work() -> str:
-        from nescio.data.questions import refuse_benchmark_tests
-
-        train, calibration = _load(run, config.train), _load(run, config.calibration)
-        tests = {f"test.{name}": _load(run, [source]) for name, source in config.test.items()}
-        refuse_benchmark_tests(train)
-        refuse_benchmark_tests(calibration)
-        _refuse_ambiguous_ids([*train, *calibration, *(question for questions in tests.values() for question in questions)])
-        tested = [question for questions in tests.values() for question in questions]
-        kept = {"calibration": _leave_out(calibration, tested, split="calibration", why="tested")}
-        kept["train"] = _leave_out(train, [*tested, *kept["calibration"]], split="train", why="tested or calibrated on")
-        read = {"train": len(train), "calibration": len(calibration)}
-        for part, questions in (kept | tests).items():
+        parts, read = read_questions(config)
+        for part, questions in parts.items():
             write_records(run.folder / "data" / f"{part}.jsonl", questions)
-        notes = [f"{len(kept[split])} of {count} {split}" for split, count in read.items()]
-        return ", ".join([*notes, *(f"{len(questions)} {part.removeprefix('test.')}" for part, questions in tests.items())])
+        notes = [f"{len(parts[split])} of {count} {split}" for split, count in read.items()]
+        notes += [f"{len(parts[part])} {part.removeprefix('test.')}" for part in parts if part not in read]
+        return ", ".join(notes)
 
-    run.stage("data", {"questions": config.model_dump(), "sources": _source_digests(run)}, outputs, work)
-
-
-def _load(run: HonestyRun, sources: Sequence[SourceConfig]) -> list[Question]:
-    from nescio.data.questions.source import load_source
-
-    config = run.config.questions
-    found = [q for source in sources for q in load_source(source, root=config.root, limit=config.limit)]
-    _refuse_ambiguous_ids(found)
-    return list({question.id: question for question in found}.values())
-
-
-def _refuse_ambiguous_ids(questions: Iterable[Question]) -> None:
-    """One question may come from two sources; two questions of one id would be taken for each other."""
-    seen: dict[str, Question] = {}
-    for question in questions:
-        other = seen.setdefault(question.id, question)
-        if (other.question, other.context, other.choices) != (question.question, question.context, question.choices):
-            raise DataError(
-                f"id '{question.id}' stands for two questions, '{other.question}' and '{question.question}'; "
-                "give the questions of all sources ids of their own"
-            )
-
-
-def _leave_out(questions: Sequence[Question], others: Sequence[Question], *, split: str, why: str) -> list[Question]:
-    """Questions without those that are, exactly or nearly, among the others."""
-    from nescio.data.questions import find_shared_questions
-
-    shared = {found.id for found in find_shared_questions(questions, others)}
-    kept = [question for question in questions if question.id not in shared]
-    if not kept:
-        raise DataError(f"no question of questions.{split} is left: all {len(questions)} are also {why}; take other sources")
-    return kept
-
-
-def _source_digests(run: HonestyRun) -> dict[str, str]:
-    """Digests of what sources are read from: a changed file, or another state of the bank, makes the stage run again."""
-    from nescio.data.questions.source import FACTS, identify_facts
-
-    config = run.config.questions
-    digests: dict[str, str] = {}
-    for source in dict.fromkeys(source.source for source in [*config.train, *config.calibration, *config.test.values()]):
-        path = Path(source.replace("{root}", config.root))
-        if source == FACTS:
-            digests[source] = identify_facts()
-        elif path.is_file():
-            digests[source] = sha256_of_file(path)
-        elif path.is_dir():
-            files = sorted(file for file in path.rglob("*") if file.is_file())
-            digests |= {f"{source}/{file.relative_to(path)}": sha256_of_file(file) for file in files}
-    return digests
+    outputs = [f"data/{part}.jsonl" for part in _parts(run, "train", "calibration")]
+    run.stage("data", {"questions": config.model_dump(), "sources": digest_sources(config)}, outputs, work)
 
 
 def sample(run: HonestyRun) -> None:
@@ -147,9 +85,13 @@ def sample(run: HonestyRun) -> None:
     ]
 
     def work() -> str:
-        ask = _Asker(run)
+        from nescio.pipeline.asking import Asker, choose_training_questions
+
+        ask = Asker(config, run.progress)
         train, calibration = _questions(run, "train"), _questions(run, "calibration")
-        chosen = _choose(run, train, ask(train, n=0, note="train, greedy"))
+        greedy = ask(train, n=0, note="train, greedy")
+        balance = config.label.model_dump(include={"balance", "limit"})
+        chosen = choose_training_questions(train, greedy, **balance, seed=config.seed)
         write_records(run.folder / "samples" / "train.jsonl", ask(chosen, n=config.sample.n, note="train"))
         write_records(run.folder / "samples" / "calibration.jsonl", ask(calibration, n=0, note="calibration"))
         for name in config.questions.test:
@@ -158,85 +100,6 @@ def sample(run: HonestyRun) -> None:
         return f"{len(chosen)} of {len(train)} training questions chosen"
 
     run.stage("sample", inputs, outputs, work)
-
-
-class _Asker:
-    """Asks the untrained model through the common store."""
-
-    def __init__(self, run: HonestyRun) -> None:
-        self._run = run
-        self._engine = _LateSampler(run)
-
-    def __call__(self, questions: Sequence[Question], *, n: int, note: str) -> list[Sample]:
-        from nescio.sample import PromptSettings, sample_questions
-        from nescio.sample.prompts import SHOTS
-
-        config = self._run.config
-        return sample_questions(
-            questions,
-            self._engine,
-            n=n,
-            settings=DrawSettings(
-                temperature=config.sample.temperature, max_new_tokens=config.sample.max_new_tokens, seed=config.seed
-            ),
-            prompt=PromptSettings(style=config.sample.style, shots=SHOTS[: config.sample.shots]),
-            store=config.sample.store,
-            batch_questions=config.sample.batch_questions,
-            on_progress=lambda done, total: self._run.progress.advance("sample", done, total, note),
-        )
-
-
-class _LateSampler:
-    """The untrained model, loaded when something is to be drawn: where the store holds all samples, nothing is."""
-
-    def __init__(self, run: HonestyRun) -> None:
-        self._config = run.config
-        self._sampler: SamplingEngine | None = None
-
-    def identify(self) -> dict[str, Any]:
-        """As the sampler of a loaded model does."""
-        return {"engine": "torch", **identify_model(self._config.model)}
-
-    def draw(
-        self, requests: Sequence[SampleRequest], settings: DrawSettings, *, on_done: Callable[[int], None] | None = None
-    ) -> list[Sample]:
-        """See `SamplingEngine`."""
-        if self._sampler is None:
-            from nescio.models.load import load_model
-            from nescio.models.torch_sampler import TorchSampler
-
-            model = self._config.model
-            loaded = load_model(model.name, dtype=model.dtype, device=model.device)
-            self._sampler = TorchSampler(loaded, max_rows=self._config.sample.batch_size)
-        return self._sampler.draw(requests, settings, on_done=on_done)
-
-
-def _choose(run: HonestyRun, questions: Sequence[Question], greedy: Sequence[Sample]) -> list[Question]:
-    """The training questions in the balance of known and unknown; invented ones come along in their share."""
-    from nescio.grade import grade_samples
-    from nescio.label.choose import choose_questions
-
-    grades = {g.question_id: g.verdict for g in grade_samples(questions, greedy)}
-    real = {q.id: _is_known(grades[q.id]) for q in questions if q.answerable is not False}
-    label = run.config.label
-    if not real:
-        raise DataError(f"all {len(questions)} training questions are marked as not answerable; add some that can be answered")
-    reasons = choose_questions(real, balance=label.balance, limit=label.limit, seed=run.config.seed)
-    kept = {id for id, reason in reasons.items() if reason is None}
-    if not kept:
-        sides = {side: sum(known is side for known in real.values()) for side in (True, False, None)}
-        raise DataError(
-            f"label.balance={label.balance} leaves no training question: of {len(real)}, the model answers {sides[True]} right, "
-            f"{sides[False]} not, {sides[None]} ungraded; ask other questions, or set label.balance=null to keep all"
-        )
-    invented = [q.id for q in questions if q.answerable is False]
-    share = len(kept) / len(real)
-    kept |= set(invented[: round(share * len(invented))])
-    return [q for q in questions if q.id in kept]
-
-
-def _is_known(verdict: Verdict) -> bool | None:
-    return None if verdict == "ungraded" else verdict == "correct"
 
 
 def grade(run: HonestyRun) -> None:
@@ -334,19 +197,19 @@ def predict(run: HonestyRun) -> None:
         reply = _make_replier(run)
         failed = 0
         for part in parts:
-            partial = run.folder / "replies" / f".{part}-{sha256_of_json(inputs)[:16]}.jsonl"
+            partial = run.folder / "predictions" / f".{part}-{sha256_of_json(inputs)[:16]}.jsonl"
             if partial.is_file():  # this set was finished before the run was stopped
                 replies = read_records(partial, Reply)
             else:
                 replies = reply(_questions(run, part), part)
                 write_records(partial, replies)
             failed += sum(one.failure is not None for one in replies)
-            write_records(run.folder / "replies" / f"{part}.jsonl", replies)
-        for finished in (run.folder / "replies").glob(".*.jsonl"):
+            write_records(run.folder / "predictions" / f"{part}.jsonl", replies)
+        for finished in (run.folder / "predictions").glob(".*.jsonl"):
             finished.unlink()
         return f"{failed} failed" if failed else ""
 
-    run.stage("predict", inputs, [f"replies/{part}.jsonl" for part in parts], work)
+    run.stage("predict", inputs, [f"predictions/{part}.jsonl" for part in parts], work)
 
 
 def _make_replier(run: HonestyRun) -> Callable[[Sequence[Question], str], list[Reply]]:
@@ -420,7 +283,7 @@ def evaluate(run: HonestyRun) -> None:
         "files": {
             name: run.digest(name)
             for part in parts
-            for name in (f"data/{part}.jsonl", f"samples/{part}.jsonl", f"grades/{part}.jsonl", f"replies/{part}.jsonl")
+            for name in (f"data/{part}.jsonl", f"samples/{part}.jsonl", f"grades/{part}.jsonl", f"predictions/{part}.jsonl")
         },
     }
     outputs = ["scorecard.json", *(f"outcomes/{name}.jsonl" for name in config.questions.test)]
@@ -458,7 +321,7 @@ def report(run: HonestyRun) -> None:
     parts = _parts(run)
     trained = run.config.label.recipe not in UNTRAINED
     names = ["scorecard.json", "label.json", *(["train.json"] if trained else [])]
-    kinds = ("data", "samples", "grades", "replies")
+    kinds = ("data", "samples", "grades", "predictions")
     names += [f"outcomes/{name}.jsonl" for name in run.config.questions.test]
     names += [f"{kind}/{part}.jsonl" for part in parts for kind in kinds]
     inputs = {"settings": run.config.model_dump(), "files": {name: run.digest(name) for name in names}}
@@ -525,4 +388,4 @@ def _grades(run: HonestyRun, part: str) -> list[SampleGrade]:
 
 
 def _replies(run: HonestyRun, part: str) -> list[Reply]:
-    return read_records(run.folder / "replies" / f"{part}.jsonl", Reply)
+    return read_records(run.folder / "predictions" / f"{part}.jsonl", Reply)
