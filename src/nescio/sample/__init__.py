@@ -35,26 +35,22 @@ class Batch:
 
     place: int
     """Of its first question."""
-    questions: int
-    """How many it was cut from, those that are done with included."""
     requests: tuple[SampleRequest, ...]
 
 
-Executor: TypeAlias = Callable[[Iterator[Batch], OnProgress | None], Iterator[tuple[Batch, list[Sample]]]]
+OnAnswered: TypeAlias = Callable[[int], None]
+"""Called with the number of questions answered in the batch under way."""
+
+Executor: TypeAlias = Callable[[Iterator[Batch], OnAnswered | None], Iterator[tuple[Batch, list[Sample]]]]
 """Runs batches through engines, here or elsewhere, and hands each back with its samples, in any order."""
 
 
 def draw_here(engine: SamplingEngine, settings: DrawSettings) -> Executor:
     """Run batches through one engine in this process, one after the other."""
 
-    def execute(batches: Iterator[Batch], on_progress: OnProgress | None) -> Iterator[tuple[Batch, list[Sample]]]:
+    def execute(batches: Iterator[Batch], on_answered: OnAnswered | None) -> Iterator[tuple[Batch, list[Sample]]]:
         for batch in batches:
-
-            def report(done: int, batch: Batch = batch) -> None:
-                if on_progress:
-                    on_progress(batch.place + batch.questions - len(batch.requests) + done, 0)
-
-            yield batch, engine.draw(batch.requests, settings, on_done=report)
+            yield batch, engine.draw(batch.requests, settings, on_done=on_answered)
 
     return execute
 
@@ -106,17 +102,21 @@ def sample_questions(
     requests = [render_request(question, prompt, indices=indices) for question in questions]
     digests = [digest_request(request) for request in requests]
     drawn: dict[tuple[str, int], Sample] = {}
-    batches = _cut_batches(requests, digests, kept, batch_questions)
-    total = len(questions)
-    report: OnProgress | None = (lambda done, _: on_progress(done, total)) if on_progress else None
+    batches = list(_cut_batches(requests, digests, kept, batch_questions))
+    finished = len(questions) - sum(len(batch.requests) for batch in batches)
+
+    def report(answered: int) -> None:
+        if on_progress:
+            on_progress(finished + answered, len(questions))
+
     digest_of = {request.question_id: digest for request, digest in zip(requests, digests, strict=True)}
-    for batch, samples in (executor or draw_here(engine, settings))(batches, report):
+    for batch, samples in (executor or draw_here(engine, settings))(iter(batches), report):
         _check_batch(batch, samples)
         marked = [sample.model_copy(update={"prompt": digest_of[sample.question_id]}) for sample in samples]
         kept.keep(batch.place, marked)
         drawn |= {(sample.question_id, sample.index): sample for sample in marked}
-        if report:
-            report(batch.place + batch.questions, total)
+        finished += len(batch.requests)
+        report(0)
     all_samples = [
         kept.find(request.question_id, digest, index) or drawn.get((request.question_id, index))
         for request, digest in zip(requests, digests, strict=True)
@@ -151,7 +151,7 @@ def _cut_batches(
             if wanted:
                 missing.append(SampleRequest(request.question_id, request.messages, request.text, wanted, request.options))
         if missing:
-            yield Batch(place, min(batch_questions, len(requests) - place), tuple(missing))
+            yield Batch(place, tuple(missing))
 
 
 def _check_batch(batch: Batch, samples: Sequence[Sample]) -> None:

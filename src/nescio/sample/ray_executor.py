@@ -23,7 +23,7 @@ from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 from nescio.errors import ConfigError, ModelError, NescioError
 from nescio.models.engine import DrawSettings, SamplingEngine
 from nescio.records import Sample, SampleGrade
-from nescio.sample import Batch, Executor, OnProgress
+from nescio.sample import Batch, Executor, OnAnswered
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -77,8 +77,8 @@ def draw_on_ray(
     cluster = _Cluster(workers, cpus_each, gpus_each, address, retries)
     make_work = partial(_make_drawing, make_engine, settings, grade)
 
-    def execute(batches: Iterator[Batch], on_progress: OnProgress | None) -> Iterator[tuple[Batch, list[Sample]]]:
-        del on_progress  # within a batch nothing is heard of it; of whole ones `sample_questions` tells by itself
+    def execute(batches: Iterator[Batch], on_answered: OnAnswered | None) -> Iterator[tuple[Batch, list[Sample]]]:
+        del on_answered  # within a batch nothing is heard of it; of whole ones `sample_questions` tells by itself
         expected = identity
         with closing(_run(batches, make_work, cluster)) as finished:
             for batch, drawn in finished:
