@@ -272,20 +272,33 @@ def draw_tokens(logits: Any, feeds: Sequence[Feed]) -> list[list[Drawn]]:
     owner = torch.tensor([row for row, feed in enumerate(feeds) for _ in feed.draws], device=logits.device)
     sources = [source for feed in feeds for source in feed.draws]
     top, likeliest = logits.max(-1)
-    tokens, normalisers = likeliest[owner], (logits - top[:, None]).exp_().sum(-1).log()
+    below = logits - top[:, None]
+    weights = below.exp()
+    tokens, normalisers = likeliest[owner], weights.sum(-1).log()
     if any(source is not None for source in sources):
         temperatures = logits.new_tensor([feed.temperature for feed in feeds])
-        scaled = (logits - top[:, None]) / temperatures[:, None] if bool((temperatures != 1).any()) else logits - top[:, None]
-        blocks = torch.nn.functional.pad(scaled, (0, -logits.shape[1] % _BLOCK), value=float("-inf"))
-        blocks = blocks.view(len(logits), -1, _BLOCK)
-        noise = torch.from_numpy(_gumbel_noise(sources, blocks.shape[1] + _BLOCK)).to(logits.device)
-        block = (blocks.exp().sum(-1).log()[owner] + noise[:, : blocks.shape[1]]).argmax(-1)
-        place = (blocks[owner, block] + noise[:, blocks.shape[1] :]).argmax(-1)
+        scaled = below
+        if bool((temperatures != 1).any()):
+            scaled = below / temperatures[:, None]
+            weights = scaled.exp()
+        noise = torch.from_numpy(_gumbel_noise(sources, -(-logits.shape[1] // _BLOCK) + _BLOCK)).to(logits.device)
+        in_block, of_block = noise[:, -_BLOCK:], noise[:, :-_BLOCK]
+        block = (_cut_into_blocks(weights, 0.0).sum(-1).log()[owner] + of_block).argmax(-1)
+        place = (_cut_into_blocks(scaled, float("-inf"))[owner, block] + in_block).argmax(-1)
         random = torch.tensor([source is not None for source in sources], device=logits.device)
         tokens = torch.where(random, block * _BLOCK + place, tokens)
-    log_probabilities = logits[owner, tokens] - top[owner] - normalisers[owner]
+    log_probabilities = below[owner, tokens] - normalisers[owner]
     drawn = map(Drawn, tokens.tolist(), log_probabilities.tolist())
     return [[next(drawn) for _ in feed.draws] for feed in feeds]
+
+
+def _cut_into_blocks(values: Any, filler: float) -> Any:
+    """Of shape (rows, vocabulary) to (rows, blocks, block); a view where the vocabulary is made of whole blocks."""
+    import torch
+
+    missing = -values.shape[1] % _BLOCK
+    whole = torch.nn.functional.pad(values, (0, missing), value=filler) if missing else values
+    return whole.view(len(values), -1, _BLOCK)
 
 
 def _gumbel_noise(sources: Sequence[Chance | None], size: int) -> Any:
