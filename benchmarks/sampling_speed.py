@@ -69,6 +69,10 @@ class Task:
         """Tokens of each prompt, as nescio makes them."""
         return [encode_text(self.loaded.tokenizer, request.text) for request in self.requests]
 
+    def end_tokens(self) -> list[int]:
+        """For transformers; where nothing ends an answer no token at all, as None stands for the model's own end there."""
+        return list(self.stops) or [-1]
+
     def cut(self, rows: Sequence[Sequence[int]]) -> Answers:
         """The answers in the tokens behind a prompt."""
         texts, tokens = [], 0
@@ -121,7 +125,7 @@ def run_generate(task: Task, seed: int, rows: int) -> list[Answers]:
         mask = torch.tensor([[0] * (width - len(prompts[i])) + [1] * len(prompts[i]) for i in batch])
         out = task.loaded.model.generate(
             input_ids=ids, attention_mask=mask, max_new_tokens=task.max_new_tokens, do_sample=True, temperature=1.0, top_k=0,
-            top_p=1.0, num_return_sequences=task.n, pad_token_id=pad, eos_token_id=list(task.stops) or None,
+            top_p=1.0, num_return_sequences=task.n, pad_token_id=pad, eos_token_id=task.end_tokens(),
         )  # fmt: skip
         written = out[:, width:].tolist()
         for place, i in enumerate(batch):
@@ -142,7 +146,7 @@ def run_generate_batch(task: Task, seed: int, rows: int) -> list[Answers]:
     blocks = rows * a_row + max(1, rows // task.n) * -(-longest // page)
     generation = GenerationConfig(
         do_sample=True, temperature=1.0, top_k=0, top_p=1.0, max_new_tokens=task.max_new_tokens, num_return_sequences=task.n,
-        eos_token_id=list(task.stops) or -1, pad_token_id=task.loaded.tokenizer.pad_token_id,
+        eos_token_id=task.end_tokens(), pad_token_id=task.loaded.tokenizer.pad_token_id,
     )  # fmt: skip
     out = task.loaded.model.generate_batch(
         prompts,
@@ -171,7 +175,7 @@ def run_lm_polygraph(task: Task, seed: int, rows: int) -> list[Answers]:
     texts = [request.text for request in task.requests]
     order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
     answers: dict[int, Answers] = {}
-    with _ending_at(task.loaded.model, task.stops), _padding_left(tokenizer):
+    with _ending_at(task.loaded.model, task.end_tokens()), _padding_left(tokenizer):
         for first in range(0, len(order), rows):
             batch = order[first : first + rows]
             out = draw({}, [texts[i] for i in batch], model, max_new_tokens=task.max_new_tokens)
@@ -181,9 +185,9 @@ def run_lm_polygraph(task: Task, seed: int, rows: int) -> list[Answers]:
 
 
 @contextlib.contextmanager
-def _ending_at(model: Any, stops: Sequence[int]) -> Iterator[None]:
+def _ending_at(model: Any, stops: list[int]) -> Iterator[None]:
     before = model.generation_config.eos_token_id
-    model.generation_config.eos_token_id = list(stops) or None
+    model.generation_config.eos_token_id = stops
     try:
         yield
     finally:
