@@ -2,6 +2,7 @@
 
     python benchmarks/grader_agreement.py
     python benchmarks/grader_agreement.py --part develop --errors 20
+    python benchmarks/grader_agreement.py --facts
 
 NQ-open's EfficientQA test file holds predictions of real systems that people judged definitely correct, possibly correct or
 definitely incorrect (Min et al. 2021). They judged what the exact match with the official answers had missed, so that all of
@@ -10,6 +11,9 @@ questions are split in two by a hash: the rules were written with `develop` in v
 
 The predictions are graded against the official answers alone. Each interval is Wilson's (items as draws of their own) and,
 behind it, a percentile bootstrap over questions (2,000 resamples), since a question's predictions rise and fall together.
+
+The last command grades answers whose verdict is beyond dispute: every gold alias of the facts bank, and three answers a
+question that belong to other entities of the same relation and are none of its own aliases.
 """
 
 from __future__ import annotations
@@ -27,6 +31,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import binomtest
 
+from nescio.data.facts import build_facts
 from nescio.grade import grade_samples
 from nescio.metrics.bootstrap import bootstrap_interval
 from nescio.records import Question, Sample, Verdict
@@ -146,13 +151,40 @@ def print_errors(rows: Sequence[Judged], number: int) -> None:
             print(f"- {row.question} | said: {row.prediction} | gold: {'; '.join(row.gold)} | {row.reason}")
 
 
+def print_facts() -> None:
+    """Grade the facts bank's gold answers, and other entities' answers in their place."""
+    questions = [question for question in build_facts() if question.answerable is not False]
+    gold = [Sample(question_id=q.id, index=i, text=text) for q in questions for i, text in enumerate(q.answers)]
+    alike: dict[tuple[str, str], list[Question]] = {}
+    for question in questions:
+        alike.setdefault((question.language, question.relation), []).append(question)
+    chance = random.Random(0)
+    drawn = [
+        (question, i, chance.choice(alike[question.language, question.relation]).answers[0])
+        for question in questions
+        for i in range(3)
+    ]
+    others = [
+        Sample(question_id=question.id, index=i, text=text)
+        for question, i, text in drawn
+        if text.strip().casefold() not in {alias.strip().casefold() for alias in question.answers}
+    ]
+    for name, samples in (("gold answers", gold), ("other entities' answers", others)):
+        counts = Counter(grade.verdict for grade in grade_samples(questions, samples))
+        interval = binomtest(counts["correct"], len(samples)).proportion_ci(method="wilson")
+        print(f"{name}: {len(samples)}, {dict(counts)}; correct [{interval.low:.5f}, {interval.high:.5f}]")
+
+
 def main() -> None:
     """Print the table, and errors where they are asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of public data sets")
     parser.add_argument("--part", default="held_out", choices=["develop", "held_out", "all"])
     parser.add_argument("--errors", type=int, default=0, help="list so many errors of either kind")
+    parser.add_argument("--facts", action="store_true")
     arguments = parser.parse_args()
+    if arguments.facts:
+        return print_facts()
     rows = read_judged(arguments.data / FILE)
     rows = [row for row in rows if arguments.part in ("all", "develop" if in_develop(row.question) else "held_out")]
     print(f"{arguments.part}: {len({row.question for row in rows})} questions with judged predictions\n")
@@ -160,6 +192,7 @@ def main() -> None:
     print_baselines(rows)
     if arguments.errors:
         print_errors(rows, arguments.errors)
+    return None
 
 
 if __name__ == "__main__":

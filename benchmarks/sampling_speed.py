@@ -95,7 +95,7 @@ Contender = Callable[[Task, int, int], list[Answers]]
 def run_nescio(task: Task, seed: int, rows: int) -> list[Answers]:
     """TorchSampler through the engines' protocol."""
     sampler = TorchSampler(task.loaded, max_rows=rows)
-    stop = ("\n",)
+    stop: tuple[str, ...] = ("\n",)
     if not task.stops:
         # No setting of the sampler's lets a model write on behind its own end, and none is needed but for this comparison.
         sampler._end_tokens, stop = frozenset(), ()

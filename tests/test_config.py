@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from nescio.config import RunConfig, Section, load_run_config, parse_run_config
+from nescio.config import HonestyConfig, RunConfig, Section, load_run_config, parse_run_config
 from nescio.errors import ConfigError
 
-RUN_FILES = sorted((Path(__file__).parents[1] / "configs").glob("*.yaml"))
+CONFIGS = Path(__file__).parents[1] / "configs"
+RUN_FILES = sorted(CONFIGS.rglob("*.yaml"))
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def write(tmp_path):
     return run
 
 
-@pytest.mark.parametrize("path", RUN_FILES, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", RUN_FILES, ids=lambda path: str(path.relative_to(CONFIGS)))
 def test_shipped_run_files_load_and_say_what_they_are_for(path):
     """Each shipped file is valid, opens with its purpose, command and hardware, and sets only what differs."""
     config = load_run_config(path)
@@ -33,7 +34,7 @@ def test_shipped_run_files_load_and_say_what_they_are_for(path):
     assert len(RUN_FILES) >= 1
     for word in ("Purpose:", "Command:", "Hardware:"):
         assert any(word in line for line in head), word
-    assert any(f"configs/{path.name}" in line for line in head)
+    assert any(f"configs/{path.relative_to(CONFIGS)}" in line for line in head)
 
 
 def test_empty_file_is_the_default_run_named_after_the_file(write):
@@ -155,3 +156,50 @@ def test_every_section_refuses_unknown_keys_and_infinities():
     assert len(sections) == 7
     assert all(issubclass(section, Section) for section in sections)
     assert Section.model_config == {"frozen": True, "extra": "forbid", "allow_inf_nan": False}
+
+
+@pytest.mark.parametrize("path", sorted((CONFIGS / "honesty").glob("*.yaml")), ids=lambda path: path.stem)
+def test_shipped_honesty_files_differ_in_name_and_label_alone(path):
+    """So that a comparison of their runs compares recipes."""
+    config, decision = load_run_config(path), load_run_config(CONFIGS / "honesty" / "decision.yaml")
+    names = {"name": decision.name, "label": decision.label}
+
+    assert isinstance(config, HonestyConfig)
+    assert config.name == f"honesty-{path.stem.replace('_', '-')}"
+    assert config.model_copy(update=names) == decision
+
+
+@pytest.mark.parametrize("section", ["label", "questions", "sample"])
+def test_a_section_of_its_own_makes_a_file_one_of_honesty(section):
+    """Any of them; a file of the other kind may not have one."""
+    assert isinstance(parse_run_config({section: {}}), HonestyConfig)
+    with pytest.raises(ConfigError, match="unknown key 'data'"):
+        parse_run_config({section: {}, "data": {}})
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"label": {"recip": "idk"}}, r"unknown key in section 'label' 'recip'. Did you mean 'recipe'\?"),
+        ({"label": {}, "sampel": {}}, r"unknown key 'sampel'. Did you mean 'sample'\?"),
+        (
+            {"questions": {"test": {"popqa": {"source": "popqa", "spilt": "test"}}}},
+            r"unknown key in section 'questions.test.popqa' 'spilt'. Did you mean 'split'\? Known: answerable, language, ",
+        ),
+        (
+            {"questions": {"train": [{"sauce": "facts"}]}},
+            r"unknown key in section 'questions.train.0' 'sauce'. Did you mean 'source'",
+        ),
+        ({"questions": {"test": {"limit": {"split": 3}}}}, r"questions.test.limit.split: .*, got 3"),
+        ({"questions": {"test": {"../up": {}}}}, r"questions.test.*'../up'"),
+        ({"label": {"balance": 1}}, r"label.balance: .*, got 1"),
+        ({"label": None}, r"label: .*, got None"),
+        ({"sample": {"n": 0}}, r"sample.n: .*, got 0"),
+    ],
+)
+def test_faults_of_honesty_files_are_one_line(content, message):
+    """With the place, the nearest name and what may stand there; a set's name is a part of file names."""
+    with pytest.raises(ConfigError, match=message) as caught:
+        parse_run_config(content)
+
+    assert "\n" not in str(caught.value)

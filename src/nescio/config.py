@@ -14,6 +14,10 @@ from nescio.errors import ConfigError, describe_unknown
 
 Positive = Annotated[int, Field(ge=1)]
 System = Literal["base", "few_shot", "tuned"]
+SetName = Annotated[str, Field(pattern=r"^\w[\w.-]*$")]
+"""A part of file names."""
+HONESTY_SECTIONS = frozenset({"questions", "sample", "label"})
+"""Any of them makes a run file one of honesty."""
 
 
 class Section(BaseModel):
@@ -171,8 +175,9 @@ class QuestionsConfig(Section):
     train: tuple[SourceConfig, ...] = (SourceConfig(split="train", language="en"),)
     calibration: tuple[SourceConfig, ...] = (SourceConfig(split="calibration", language="en", limit=600),)
     """The threshold of refusal is chosen on these; never on test questions."""
-    test: dict[str, SourceConfig] = {"facts": SourceConfig(split="test", language="en", limit=1200)}
-    """Name of a set -> its source. Questions that also occur here are taken out of training and calibration."""
+    test: dict[SetName, SourceConfig] = {"facts": SourceConfig(split="test", language="en", limit=1200)}
+    """Name of a set -> its source. Questions that also occur here are taken out of training and calibration, and what is left
+    of calibration out of training."""
     in_distribution: str = "facts"
     """The set of the same kind as the training questions; all others are out of distribution."""
     limit: Positive | None = None
@@ -223,9 +228,9 @@ class ReplyConfig(Section):
     """Of structured replies."""
     forced: bool = True
     """Whether refused questions are also answered with refusals disallowed: what skill retention is measured on."""
-    threshold: Literal["calibrated", "own"] = "calibrated"
-    """Where a recipe states how sure it is: refuse below the threshold that gives the highest honesty on the calibration
-    questions, or where the reply itself says so."""
+    threshold: Literal["own", "calibrated"] = "own"
+    """Of structured replies, where P(refuse) is read beside the decision: refuse where the reply itself says so, or below the
+    threshold that gives the highest honesty on the calibration questions. Other replies always speak for themselves."""
 
 
 class HonestyEvaluateConfig(Section):
@@ -237,7 +242,7 @@ class HonestyEvaluateConfig(Section):
 
 
 class HonestyConfig(LineConfig):
-    """A run file that finds out what a model knows and trains it on that boundary; told by its section `label`."""
+    """A run file that finds out what a model knows and trains it on that boundary (docs/honesty.md)."""
 
     questions: QuestionsConfig = QuestionsConfig()
     sample: SampleConfig = SampleConfig()
@@ -277,12 +282,12 @@ def load_run_config(path: str | Path, overrides: Iterable[str] = ()) -> RunConfi
 
 
 def parse_run_config(content: Mapping[str, Any], *, origin: str = "config") -> RunConfig | HonestyConfig:
-    """Validate a mapping as a run config; a section `label` makes it one of honesty. `origin` names it in errors.
+    """Validate a mapping as a run config, of honesty if it has one of its sections. `origin` names it in errors.
 
     Raises:
         ConfigError: An unknown key or a bad value.
     """
-    kind = HonestyConfig if "label" in content else RunConfig
+    kind = HonestyConfig if HONESTY_SECTIONS & content.keys() else RunConfig
     try:
         return kind.model_validate(content)
     except ValidationError as error:

@@ -56,7 +56,7 @@ def predict_replies(
         questions: With distinct ids.
         recipe: A name in `REPLY_FORMS`.
         max_new_tokens: Of a reply.
-        forced: Whether to ask again, with refusals disallowed, where a reply begins as refusals do.
+        forced: Whether to ask again, with the beginnings of refusals forbidden, where a reply begins so.
         on_progress: Called with the number of questions that are replied to.
 
     Raises:
@@ -70,15 +70,17 @@ def predict_replies(
     written = engine.draw(requests, settings, on_done=on_progress)
     answers = [sample.text.partition(SURE_QUERY)[0].strip() if form.asks_itself else sample.text for sample in written]
     confidences = _ask_how_sure(engine, requests, written, answers) if form.asks_itself else [None] * len(requests)
-    told = _force(engine, requests, answers, form, settings) if forced and form.forbidden else {}
+    if form.asks_itself:  # it answers first, and never refuses
+        told = {request.question_id: answer for request, answer in zip(requests, answers, strict=True)}
+    else:
+        told = _force(engine, requests, answers, form, settings) if forced else {}
     return [
         Reply(
             question_id=question.id,
             text=answer,
             refused=None if confidence is None else confidence < 0.5,
             confidence=confidence,
-            # A reply that asks itself how sure it is always answers first.
-            forced=answer if form.asks_itself else told.get(question.id),
+            forced=told.get(question.id) if sample.failure is None else None,
             failure=sample.failure,
         )
         for question, sample, answer, confidence in zip(questions, written, answers, confidences, strict=True)
@@ -113,10 +115,12 @@ def _compare(sure: float, unsure: float) -> float:
 def _force(
     engine: SamplingEngine, requests: Sequence[SampleRequest], answers: Sequence[str], form: ReplyForm, settings: DrawSettings
 ) -> dict[str, str]:
-    """Replies of those that begin as a refusal does, when they may not."""
+    """What is replied where a refusal's beginnings are forbidden; nothing of requests that failed."""
+    # Greedily, a reply that begins otherwise would be the same again: forbidding these beginnings does not touch it.
+    told = {r.question_id: answer for r, answer in zip(requests, answers, strict=True) if not answer.startswith(form.forbidden)}
     again = [
         SampleRequest(request.question_id, messages=request.messages, forbidden=form.forbidden)
-        for request, answer in zip(requests, answers, strict=True)
-        if answer.startswith(form.forbidden)
+        for request in requests
+        if request.question_id not in told
     ]
-    return {sample.question_id: sample.text for sample in engine.draw(again, settings) if sample.failure is None}
+    return told | {sample.question_id: sample.text for sample in engine.draw(again, settings) if sample.failure is None}

@@ -227,7 +227,7 @@ class Reply(Record):
     confidence: Probability | None = None
     """That answering is right, before any calibration; None where the recipe states none."""
     forced: str | None = None
-    """The reply when it may not refuse; None where it did not or where that was not asked."""
+    """The reply when it may not refuse, which may be the same; None where that was not asked or not answered."""
     failure: str | None = None
     """Why there is no reply; None where there is one."""
 

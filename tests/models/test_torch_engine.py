@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
+from scipy.stats import chisquare
 
 from nescio.errors import ModelError
 from nescio.models.tiny import ARCHITECTURES
-from nescio.models.torch_engine import Feed, TorchEngine, _attend
+from nescio.models.torch_engine import Drawn, Feed, TorchEngine, _attend, draw_tokens
 
 VOCABULARY = 290
 TOLERANCE = 1e-4
@@ -272,3 +275,190 @@ def test_attention_with_unknown_terms_is_refused(option: str) -> None:
     """Soft-capped scores and attention sinks are not computed here, and must not be left out silently."""
     with pytest.raises(ModelError, match=option):
         _attend(SimpleNamespace(layer_idx=0), None, None, None, None, scaling=1.0, **{option: 30.0})
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_targets_draws_and_logits_come_from_one_pass(tiny_model: Callable[[str], Any], architecture: str) -> None:
+    """Rows that ask for the probability of given tokens, for draws or for logits share steps, and each gets its own."""
+    import torch
+
+    model = tiny_model(architecture).model
+    prefix = random_tokens(20, seed=1)
+    texts = [random_tokens(3 + 17 * (n % 4), seed=10 + n) for n in range(9)]
+    told: dict[int, Any] = {}
+
+    def program(n: int) -> Any:
+        read = texts[n]
+        yield Feed(read[:2])
+        if n % 3 == 0:
+            told[n] = yield Feed(read[1:-1], 1, targets=read[2:])
+        elif n % 3 == 1:
+            told[n] = yield Feed(read[2:], draws=(None, np.random.default_rng(n), None))
+        else:
+            told[n] = yield Feed(read[2:])
+
+    list(TorchEngine(model, prefix=prefix, max_rows=5).run(program(n) for n in range(9)))
+
+    for n, read in enumerate(texts):
+        with torch.no_grad():
+            logits = model(input_ids=torch.tensor([prefix + read]), use_cache=False).logits[0, len(prefix) :]
+        expected = logits.log_softmax(-1)
+        if n % 3 == 0:
+            assert told[n].tolist() == pytest.approx([float(expected[k, read[k + 1]]) for k in range(1, len(read) - 1)], abs=1e-4)
+        elif n % 3 == 1:
+            likeliest = int(expected[-1].argmax())
+            assert [told[n][0].token, told[n][2].token] == [likeliest, likeliest]
+            assert [one.log_probability for one in told[n]] == pytest.approx(
+                [float(expected[-1, one.token]) for one in told[n]], abs=1e-4
+            )
+        else:
+            assert (told[n] - logits[-1]).abs().max() < TOLERANCE
+
+
+@pytest.mark.parametrize("feed", [Feed([5, 6], targets=[7]), Feed([5], targets=[6, 7]), Feed([5], draws=[None], targets=[6])])
+def test_targets_that_do_not_fit_their_tokens_are_a_bug_of_the_row(tiny_model: Callable[[str], Any], feed: Feed) -> None:
+    """A target too few would give every later row its neighbour's numbers."""
+
+    def program() -> Any:
+        yield feed
+
+    with pytest.raises(ValueError, match="one for each of its tokens"):
+        list(TorchEngine(tiny_model("llama").model).run([program()]))
+
+
+def test_forks_fork_in_their_first_feed_too(tiny_model: Callable[[str], Any]) -> None:
+    """A row may part into any number of branches at once, and at its very beginning; all go on from where it was."""
+    model = tiny_model("llama").model
+    prefix, read = random_tokens(4, seed=1), random_tokens(9, seed=2)
+    seen: dict[str, Any] = {}
+
+    def branch(name: str, token: int, forks: Sequence[Any] = ()) -> Any:
+        seen[name] = yield Feed([token], forks=forks)
+
+    def program() -> Any:
+        yield Feed(read, forks=[branch("first", 30, [branch("second", 40)])])
+        seen["trunk"] = yield Feed([50], forks=[branch("third", 60, [branch("fourth", 70)])])
+
+    ended = list(TorchEngine(model, prefix=prefix, max_rows=1).run([program()]))
+    tokens = {"first": [30], "second": [40], "trunk": [*read, 50], "third": [*read, 60], "fourth": [*read, 70]}
+
+    assert ended == [0]
+    for name, own in tokens.items():
+        assert (seen[name] - plain_logits(model, [*prefix, *own])).abs().max() < TOLERANCE
+
+
+@pytest.mark.parametrize("asks", ["logits", "draws", "targets"])
+def test_a_row_that_is_no_number_spoils_no_other(tiny_folder: Callable[[str], Any], asks: str) -> None:
+    """Neither the rows beside it, nor those that move or start into its place, nor the forks of others see its NaN."""
+    from nescio.models.load import load_model
+
+    model = load_model(str(tiny_folder("llama")), dtype="float32", device="cpu").model
+    embed, bad = model.get_input_embeddings(), 200
+
+    def spoil(_: Any, inputs: Any, output: Any) -> Any:
+        return output.masked_fill((inputs[0] == bad)[..., None], float("nan"))
+
+    seen: dict[int, Any] = {}
+
+    def spoiled(n: int) -> Any:
+        tokens = [bad, *random_tokens(30, seed=n)]
+        last = {"logits": Feed([9, 8]), "draws": Feed([9, 8], draws=[None]), "targets": Feed([9, 8], targets=[7, 6])}[asks]
+        if n % 2:
+            yield Feed(tokens)
+            yield last
+        else:
+            yield last._replace(tokens=[*tokens, 9, 8], targets=[7] * 33 if asks == "targets" else ())
+
+    def sound(n: int) -> Any:
+        for token in (10 + n, 20 + n, 30 + n):
+            seen[n] = yield Feed([token])
+
+    handle = embed.register_forward_hook(spoil)
+    engine = TorchEngine(model, prefix=[3, 4], max_rows=4)
+    list(engine.run(spoiled(n) if n % 3 == 1 else sound(n) for n in range(24)))
+    handle.remove()
+
+    for n, logits in seen.items():
+        assert (logits - plain_logits(model, [3, 4, 10 + n, 20 + n, 30 + n])).abs().max() < TOLERANCE
+
+
+def draw_often(logits: Any, times: int, *, temperature: float = 1.0, seed: int = 0) -> list[Drawn]:
+    """Draw `times` tokens from one row of logits, in portions, from one source."""
+    source = np.random.default_rng(seed)
+    feed = Feed([0], draws=[source] * 2000, temperature=temperature)
+    return [one for _ in range(times // 2000) for one in draw_tokens(logits[None], [feed])[0]]
+
+
+def chi_square_of(drawn: Sequence[Drawn], probabilities: Any) -> float:
+    """How likely counts so far off are (p) if tokens are drawn with these probabilities; rare tokens are counted as one."""
+    counts = np.bincount([one.token for one in drawn], minlength=len(probabilities)).astype(float)
+    expected = probabilities * len(drawn)
+    rare = expected < 5
+    seen = np.append(counts[~rare], counts[rare].sum())
+    wanted = np.append(expected[~rare], expected[rare].sum())
+    kept = wanted > 0
+    return float(chisquare(seen[kept], wanted[kept] * (seen[kept].sum() / wanted[kept].sum())).pvalue)
+
+
+@pytest.mark.parametrize("vocabulary", [40, 256, 257, 700])
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
+def test_tokens_are_drawn_from_the_softmax(vocabulary: int, temperature: float) -> None:
+    """Counts of 20,000 draws agree with the softmax at the temperature, and not with the one at another temperature."""
+    import torch
+
+    logits = torch.randn(vocabulary, generator=torch.Generator().manual_seed(vocabulary)) * 2 + 30
+    drawn = draw_often(logits, 20_000, temperature=temperature, seed=vocabulary)
+
+    assert chi_square_of(drawn, (logits.double() / temperature).softmax(-1).numpy()) > 1e-3
+    assert chi_square_of(drawn, (logits.double() / (temperature * 1.3)).softmax(-1).numpy()) < 1e-9
+
+
+def test_log_probabilities_are_those_of_temperature_one() -> None:
+    """Whatever the temperature of the draw, and however large the logits."""
+    import torch
+
+    logits = torch.randn(300, generator=torch.Generator().manual_seed(1)) * 3 + 500
+    expected = logits.double().log_softmax(-1)
+    for temperature in (0.3, 1.0, 3.0):
+        for one in draw_often(logits, 2000, temperature=temperature):
+            assert one.log_probability == pytest.approx(float(expected[one.token]), abs=1e-4)
+
+
+def test_greedy_draws_take_the_likeliest_whatever_stands_beside_them() -> None:
+    """Draws without a source and draws with one can share a row and a step, each row at its own temperature."""
+    import torch
+
+    logits = torch.randn(3, 300, generator=torch.Generator().manual_seed(2))
+    sources = [np.random.default_rng(n) for n in (5, 6)]
+    mixed = [Feed([0], draws=[None, sources[0]]), Feed([0], draws=[None]), Feed([0], draws=[sources[1], None], temperature=3.0)]
+    drawn = draw_tokens(logits, mixed)
+    alone = [
+        draw_tokens(logits[[0]], [Feed([0], draws=[np.random.default_rng(5)])])[0][0],
+        draw_tokens(logits[[2]], [Feed([0], draws=[np.random.default_rng(6)], temperature=3.0)])[0][0],
+    ]
+
+    assert [drawn[0][0].token, drawn[1][0].token, drawn[2][1].token] == logits.argmax(-1).tolist()
+    assert [drawn[0][1].token, drawn[2][0].token] == [one.token for one in alone]
+
+
+def test_a_token_of_probability_zero_is_never_drawn() -> None:
+    """Nor one that pads the vocabulary to whole blocks, even where one token alone is left in its block."""
+    import torch
+
+    logits = torch.full((513,), float("-inf"))
+    logits[[3, 255, 512]] = torch.tensor([0.0, 1.0, 2.0])
+
+    assert {one.token for one in draw_often(logits, 6000)} == {3, 255, 512}
+
+
+def test_logits_that_are_no_numbers_give_no_probability() -> None:
+    """One NaN makes every draw of its row NaN, with a token that exists, and no other row's."""
+    import torch
+
+    logits = torch.randn(3, 300, generator=torch.Generator().manual_seed(3))
+    logits[0, 299], logits[1] = float("nan"), float("inf")
+    drawn = draw_tokens(logits, [Feed([0], draws=[None, np.random.default_rng(row)]) for row in range(3)])
+
+    for row in drawn[:2]:
+        assert all(math.isnan(one.log_probability) and 0 <= one.token < 300 for one in row)
+    assert all(math.isfinite(one.log_probability) for one in drawn[2])

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nescio.cli.build import app as build_app
+from nescio.cli.known import build_known, build_unknown
 from nescio.cli.questions import questions
 from nescio.data.export import DEFAULT_MODEL, Format, export_dataset
 from nescio.data.load import SHIPPED, find_folder, load_examples, load_splits
@@ -40,6 +41,8 @@ def _one_line_errors() -> Iterator[None]:
 
 
 app.command()(_one_line_errors()(questions))
+app.command("build-known")(_one_line_errors()(build_known))
+app.command("build-unknown")(_one_line_errors()(build_unknown))
 
 
 @app.command()

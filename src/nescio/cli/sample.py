@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, get_args
 
@@ -15,8 +16,8 @@ from nescio.errors import ConfigError, describe_unknown
 from nescio.records import Question, Sample
 
 if TYPE_CHECKING:
-    from nescio.models.engine import SamplingEngine
-    from nescio.sample import PromptSettings
+    from nescio.models.engine import DrawSettings, SamplingEngine
+    from nescio.sample import Executor, PromptSettings
 
 _DEFAULTS = SampleConfig()
 
@@ -44,36 +45,116 @@ def sample(
     store: Annotated[Path | None, typer.Option(help="Folder of all samples; default: NESCIO_SAMPLES, else runs/samples.")] = None,
     base_url: Annotated[str | None, typer.Option(help="Ask an OpenAI-compatible server, e.g. http://localhost:8000/v1.")] = None,
     engine: Annotated[str, typer.Option(help="torch or vllm, where no server is named.")] = "torch",
+    executor: Annotated[str, typer.Option(help="here, or ray: on the workers of a Ray cluster (docs/scale_out.md).")] = "here",
+    workers: Annotated[int, typer.Option(min=1, help="With --executor ray: processes with a model of their own.")] = 2,
+    adaptive: Annotated[
+        bool, typer.Option("--adaptive", help="Stop early where more samples are not likely to change a label.")
+    ] = False,
+    border: Annotated[
+        list[float] | None, typer.Option(help="With --adaptive: shares of right answers at which the label changes.")
+    ] = None,
+    rule: Annotated[str, typer.Option(help="With --adaptive: wilson, or exact (labels never differ).")] = "wilson",
+    import_from: Annotated[Path | None, typer.Option("--import", help="Take samples that another tool drew, from JSONL.")] = None,
 ) -> None:
     """Draw answers to questions; what was drawn before is not drawn again."""
     from nescio.models.engine import DrawSettings
     from nescio.sample import sample_questions
-    from nescio.store import read_records, write_records
+    from nescio.store import read_records
 
-    if not temperature > 0:
-        raise ConfigError(f"--temperature must be above 0, got {temperature}; the greedy answer is drawn besides")
-    prompt = _make_prompt(style, shots, shots_from, options)
     asked = read_records(questions, Question)
-    source = _make_engine(engine, model, dtype=dtype, device=device, batch_size=batch_size, base_url=base_url)
-    with _make_bar() as bar:
+    if import_from is not None:
+        _keep(_import(import_from, asked), len(asked), out)
+        return
+    check_temperature(temperature)
+    prompt = make_prompt(style, shots, shots_from, options)
+    source = make_engine(engine, model, dtype=dtype, device=device, batch_size=batch_size, base_url=base_url)
+    settings = DrawSettings(temperature=temperature, max_new_tokens=max_new_tokens, seed=seed)
+    remake = partial(make_engine, engine, model, dtype=dtype, device=device, batch_size=batch_size, base_url=base_url)
+    run_batches = _make_executor(executor, workers, remake, settings, source)
+    with make_bar() as bar:
         task = bar.add_task("sample", total=len(asked))
-        drawn = sample_questions(
-            asked,
-            source,
-            n=n,
-            greedy=greedy,
-            settings=DrawSettings(temperature=temperature, max_new_tokens=max_new_tokens, seed=seed),
-            prompt=prompt,
-            store=store,
-            batch_questions=batch_questions,
-            on_progress=lambda done, _: bar.update(task, completed=done),
-        )
+
+        def draw(some: Sequence[Question], upto: int) -> list[Sample]:
+            return sample_questions(
+                some,
+                source,
+                n=upto,
+                greedy=greedy,
+                settings=settings,
+                prompt=prompt,
+                store=store,
+                executor=run_batches,
+                batch_questions=batch_questions,
+                on_progress=lambda done, _: bar.update(task, completed=done, total=len(some)),
+            )
+
+        drawn = _draw_adaptively(asked, draw, n, border or [0.1, 0.5], rule) if adaptive else draw(asked, n)
+    _keep(drawn, len(asked), out)
+
+
+def _import(path: Path, asked: Sequence[Question]) -> list[Sample]:
+    from nescio.sample.imports import import_samples
+
+    return import_samples(path, asked)
+
+
+def _make_executor(
+    executor: str, workers: int, remake: Callable[[], SamplingEngine], settings: DrawSettings, source: SamplingEngine
+) -> Executor:
+    from nescio.sample import draw_here
+
+    if executor == "here":
+        return draw_here(source, settings)
+    if executor != "ray":
+        raise ConfigError(describe_unknown("executor", executor, ("here", "ray")))
+    from nescio.sample.ray_executor import draw_on_ray
+
+    return draw_on_ray(remake, settings, workers=workers, identity=source.identify())
+
+
+def _draw_adaptively(
+    asked: Sequence[Question],
+    draw: Callable[[Sequence[Question], int], list[Sample]],
+    n: int,
+    borders: Sequence[float],
+    rule: str,
+) -> list[Sample]:
+    from nescio.grade import grade_samples
+    from nescio.sample.adaptive import Rule, sample_adaptively
+
+    rules: dict[str, Rule] = {name: name for name in get_args(Rule)}
+    if rule not in rules:
+        raise ConfigError(describe_unknown("rule", rule, rules))
+    made = sample_adaptively(asked, draw, grade_samples, borders=borders, n=n, rule=rules[rule])
+    typer.echo(f"{made.drawn} samples drawn, {made.saved} of {n * len(asked)} saved", err=True)
+    return made.samples
+
+
+def _keep(drawn: Sequence[Sample], n_questions: int, out: Path) -> None:
+    from nescio.store import write_records
+
     write_records(out, drawn)
-    _summarise(drawn, len(asked))
+    _summarise(drawn, n_questions)
     typer.echo(str(out))
 
 
-def _make_prompt(style: str, shots: int, shots_from: Path | None, options: str) -> PromptSettings:
+def check_temperature(temperature: float) -> None:
+    """Refuse a temperature that nothing can be drawn at.
+
+    Raises:
+        ConfigError: It is not above 0, or not finite.
+    """
+    if not 0 < temperature < float("inf"):
+        raise ConfigError(f"--temperature must be above 0 and finite, got {temperature}; the greedy answer is drawn besides")
+
+
+def make_prompt(style: str, shots: int, shots_from: Path | None, options: str) -> PromptSettings:
+    """How questions are put, as options say it; `shots_from` is a file of worked examples.
+
+    Raises:
+        ConfigError: An option has an unknown value, or there are too few worked examples.
+        DataError: The file of worked examples cannot be read.
+    """
     from nescio.sample import PromptSettings
     from nescio.sample.prompts import SHOTS, OptionForm, Style
     from nescio.store import read_records
@@ -90,7 +171,13 @@ def _make_prompt(style: str, shots: int, shots_from: Path | None, options: str) 
     return PromptSettings(style=styles[style], options=forms[options], shots=examples[:shots])
 
 
-def _make_engine(engine: str, model: str, *, dtype: str, device: str, batch_size: int, base_url: str | None) -> SamplingEngine:
+def make_engine(engine: str, model: str, *, dtype: str, device: str, batch_size: int, base_url: str | None) -> SamplingEngine:
+    """What answers: a server where one is named, else a model in this process by the engine `torch` or `vllm`.
+
+    Raises:
+        ConfigError: The engine is unknown.
+        ModelError: The model cannot be loaded.
+    """
     if base_url is not None:
         from nescio.models.openai_engine import OpenAIEngine
 
@@ -110,10 +197,12 @@ def _make_engine(engine: str, model: str, *, dtype: str, device: str, batch_size
     quieten_libraries()
     pick_dtype(dtype)
     named = ModelConfig(name=model, dtype=dtype, device=device)
-    return TorchSampler(load_model(model, dtype=dtype, device=device), identity=identify_model(named), max_rows=batch_size)
+    load = partial(load_model, model, dtype=dtype, device=device)
+    return TorchSampler(load, identity=identify_model(named), max_rows=batch_size)
 
 
-def _make_bar() -> Progress:
+def make_bar() -> Progress:
+    """A bar with an estimate of the time left; nothing where the output is no terminal."""
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(bar_width=28), MofNCompleteColumn(), TimeElapsedColumn())
     return Progress(*columns, TextColumn("left"), TimeRemainingColumn(), console=console, disable=not console.is_terminal)

@@ -101,8 +101,8 @@ def _draw_honesty(scorecard: Mapping[str, Any]) -> Table:
     for name, content in scorecard["sets"].items():
         items, metrics = content["counts"]["items"], content["metrics"]
         table.add_row(Text(f"{name} ({items})"), *(_cell(metrics[metric], sign="") for metric in HONESTY_HEADLINE))
-    mean = scorecard["means"].get("out_of_distribution")
-    if mean:
+    mean = scorecard["means"].get("out_of_distribution", {})
+    if any(entry["n_sets"] for entry in mean.values()):
         table.add_section()
         table.add_row("mean of the others", *(_cell(mean.get(metric, undefined), sign="") for metric in HONESTY_HEADLINE))
     return table

@@ -28,7 +28,7 @@ _NAME = re.compile(r"[A-ZÀ-Þ][\w'’.-]*(?:\s+(?:(?:de|da|di|du|von|van|der|de
 
 
 def vary_alias(alias: str, question: str = "") -> Iterator[str]:
-    """Yield other wordings of an alias, itself not among them.
+    """Yield other wordings of an alias, itself not among them, nor one that the question says itself.
 
     Examples:
         >>> list(vary_alias("Mercury (planet)"))
@@ -45,16 +45,21 @@ def vary_alias(alias: str, question: str = "") -> Iterator[str]:
     if _ASKS_HOW_MANY.search(question) and (count := _COUNT.fullmatch(bare)):
         # "four steps", but not "many steps"
         variants += [count[1]] * (count[1][0].isdigit() or count[1].casefold() in _NUMBER_WORDS)
-    return (variant for variant in dict.fromkeys(variants) if variant and variant != alias)
+    # Which country has the code PNG? "PNG" repeats the question.
+    return (variant for variant in dict.fromkeys(variants) if variant and variant != alias and not _says(question, variant))
+
+
+def _says(question: str, wording: str) -> bool:
+    return re.search(rf"(?<!\w){re.escape(wording)}(?!\w)", question, re.IGNORECASE) is not None
 
 
 def _pluralise(alias: str) -> list[str]:
-    """Plural and singular of a common noun; a name keeps its number: "Adams" is not "Adam"."""
+    """Plural of a common noun, and singular of several words: "martes" (Spanish for Tuesday) is no plural of "marte"."""
     if alias != alias.lower() or not re.fullmatch(r"[a-z][a-z -]{3,}[a-z]", alias):
         return []
-    if re.search(r"(?:ss|us|is|ics)$", alias):
-        return []
-    return [alias[:-1]] if alias.endswith("s") else [alias + "s"]
+    if alias.endswith("s"):
+        return [alias[:-1]] if " " in alias else []
+    return [alias + "s"]
 
 
 def has_shape_of_name(alias: str) -> bool:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from nescio.errors import ConfigError
 from nescio.models.prompt import Message
 from nescio.records import Sample
 
@@ -39,6 +41,15 @@ class DrawSettings:
     stop: tuple[str, ...] = ("\n",)
     """Texts that end an answer, beside the model's own end; they are not part of it."""
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what gives no answers."""
+        if not 0 < self.temperature < math.inf:
+            raise ConfigError(f"temperature must be above 0, got {self.temperature}; the greedy answer is there without it")
+        if self.max_new_tokens < 1:
+            raise ConfigError(f"max_new_tokens must be 1 or more, got {self.max_new_tokens}")
+        if "" in self.stop:
+            raise ConfigError("an empty stop ends every answer before it begins; leave it out")
 
 
 class SamplingEngine(Protocol):

@@ -173,6 +173,12 @@ def encode_text(tokenizer: Any, text: str) -> list[int]:
     return ids[:-1] if ids and len(ids) > 1 and ids[-1] == tokenizer.eos_token_id else ids
 
 
+def encode_continuation(tokenizer: Any, text: str) -> list[int]:
+    """Token ids of what stands behind a prompt; control tokens that it spells out stay text."""
+    safe = _control_tokens(tokenizer).sub(r"\1 ", text)
+    return list(tokenizer(safe, add_special_tokens=False)["input_ids"])
+
+
 def _apply_template(tokenizer: Any, messages: list[dict[str, str]], template: Any) -> str:
     def render(turns: list[dict[str, str]]) -> str:
         # Thinking models would open a chain of thought where the JSON object belongs.

@@ -19,12 +19,14 @@ import numpy as np
 from nescio.errors import ModelError
 
 ATTENTION = "nescio_ragged"
+LARGEST_READ = 8192
+"""Tokens that the programs started in one step read together, each counted as long as the longest: bounds time and memory."""
 
 
 class Feed(NamedTuple):
     """What a row wants next: cut back to `keep` tokens (prefix not counted; None keeps all), then read `tokens`.
 
-    What it is sent back depends on what it asks for: without `draws` and `targets` the float32 logits after its last token,
+    What it is sent back depends on what it asks for: without `draws` or `targets` the float32 logits after its last token,
     shape (vocabulary,); with `draws` a `Drawn` for each; with `targets` the log-probability of each, shape (targets,).
     """
 
@@ -80,6 +82,7 @@ class TorchEngine:
         self.model = model
         self.max_rows = max_rows
         self.prefix_length = 0
+        self._spoiled = False
         with _ragged_attention(model):
             self._store = _Store(max_rows, max(slots, len(prefix)))
             if prefix:
@@ -98,7 +101,7 @@ class TorchEngine:
         Yields:
             The position of each program in `programs`, when it and all its forks have ended.
         """
-        queue = enumerate(programs)
+        queue = _Queue(enumerate(programs))
         rows: list[_Row] = []
         while True:
             yield from self._fill(rows, queue, rows_each=rows_each)
@@ -110,48 +113,63 @@ class TorchEngine:
                     ended = self._step(rows)
             yield from ended
 
-    def _fill(self, rows: list[_Row], queue: Iterator[tuple[int, RowProgram]], *, rows_each: int) -> Iterator[int]:
+    def _fill(self, rows: list[_Row], queue: _Queue, *, rows_each: int) -> Iterator[int]:
         """Start programs while there is room; yields those that end without asking for anything.
 
-        Places are refilled a quarter at a time: long first reads cost less together than one in every step.
+        Places are refilled a quarter at a time: long first reads cost less together than one in every step. But attention
+        lays the reads of a step out to the longest of them, so that few long ones are started at once.
         """
         if len(rows) > self.max_rows * 3 // 4:
             return
-        room = max(1, (self.max_rows - len(rows)) // rows_each)
-        while room:
-            index, program = next(queue, (-1, None))
-            if program is None:
+        room, started, longest = max(1, (self.max_rows - len(rows)) // rows_each), 0, 0
+        while room > started and (first := queue.first()) is not None:
+            longest = max(longest, len(first.feed.tokens) if first.feed else 0)
+            if started and longest * (started + 1) > LARGEST_READ:
                 return
-            feed = next(program, None)
-            if feed is None:
-                yield index
+            queue.drop_first()
+            if first.feed is None:
+                yield first.number
             else:
-                rows.append(_Row(index, program, feed))
-                room -= 1
+                rows.append(_Row(first.number, first.program, first.feed))
+                self._fork(rows, [len(rows) - 1])
+                started += 1
 
     def _step(self, rows: list[_Row]) -> list[int]:
         """Feed every row its pending tokens; drops the rows that end and returns the positions that are then done with."""
         for row in rows:
             if row.feed.keep is not None:
                 row.length = row.feed.keep
+        if self._spoiled:
+            self._store.clear_behind([row.length for row in rows])
+            self._spoiled = False
         answers = self._forward([row.feed for row in rows], lengths=[row.length for row in rows])
-        ended, forked = [], []
+        ended, going_on = [], []
         for place, row in enumerate(list(rows)):
             row.length += len(row.feed.tokens)
             try:
                 row.feed = row.program.send(answers[place])
             except StopIteration:
                 ended.append(place)
-                continue
-            for fork in row.feed.forks:
-                if first := next(fork, None):
-                    forked.append((place, len(rows)))
-                    rows.append(_Row(row.index, fork, first, row.length))
-        self._store.move(forked, lengths=[rows[target].length for _, target in forked])
+            else:
+                going_on.append(place)
+        self._fork(rows, going_on)
         touched = [rows[place].index for place in ended]
         self._close_gaps(rows, set(ended))
         alive = {row.index for row in rows}
         return [index for index in dict.fromkeys(touched) if index not in alive]
+
+    def _fork(self, rows: list[_Row], places: Iterable[int]) -> None:
+        """Start what the feeds of these rows fork into, and what those fork into, as copies behind the last row."""
+        forked: list[tuple[int, int]] = []
+        for place in places:
+            waiting = list(rows[place].feed.forks)
+            while waiting:
+                fork = waiting.pop(0)
+                if first := next(fork, None):
+                    forked.append((place, len(rows)))
+                    rows.append(_Row(rows[place].index, fork, first, rows[place].length))
+                    waiting += first.forks
+        self._store.move(forked, lengths=[rows[target].length for _, target in forked])
 
     def _close_gaps(self, rows: list[_Row], ended: set[int]) -> None:
         """Drop the rows that ended and move the last ones into their places, so that rows stay side by side."""
@@ -172,6 +190,8 @@ class TorchEngine:
         counts = [len(feed.tokens) for feed in feeds]
         if not all(counts):
             raise ValueError("a row must feed at least one token a step")
+        if any(feed.targets and (feed.draws or len(feed.targets) != len(feed.tokens)) for feed in feeds):
+            raise ValueError("a feed with targets has one for each of its tokens, and no draws")
         flat = torch.tensor([token for feed in feeds for token in feed.tokens], device=device)
         positions = torch.tensor([n + i for n, c in zip(lengths, counts, strict=True) for i in range(c)], device=device)
         self._store.begin(counts, positions)
@@ -185,7 +205,9 @@ class TorchEngine:
                     use_cache=True,
                     logits_to_keep=torch.tensor(_wanted_places(feeds), device=device),
                 )
-                return _answer_feeds(feeds, out.logits[0].float())
+                logits = out.logits[0].float()
+                self._spoiled |= bool(logits[:, -1].isnan().any())
+                return _answer_feeds(feeds, logits)
         finally:
             _ACTIVE_STORES.pop()
 
@@ -292,6 +314,34 @@ def gumbel(source: Chance, size: int) -> Any:
     """Gumbel noise, shape (size,), float64."""
     with np.errstate(divide="ignore"):  # a number of exactly 0 gives minus infinity, which never wins
         return -np.log(-np.log(source.random(size)))
+
+
+class _Waiting(NamedTuple):
+    """A program that is about to start."""
+
+    number: int
+    program: RowProgram
+    feed: Feed | None
+    """What it wants first; None where it ends without asking for anything."""
+
+
+@dataclass
+class _Queue:
+    """Programs that wait for a place; the first of them has said what it wants to read."""
+
+    programs: Iterator[tuple[int, RowProgram]]
+    _first: _Waiting | None = None
+
+    def first(self) -> _Waiting | None:
+        """The next to start; None where there is none left."""
+        if self._first is None:
+            index, program = next(self.programs, (-1, None))
+            self._first = None if program is None else _Waiting(index, program, next(program, None))
+        return self._first
+
+    def drop_first(self) -> None:
+        """Let the next one move up."""
+        self._first = None
 
 
 @dataclass
@@ -438,6 +488,19 @@ class _Store:
             for layer in self.layers.values():
                 layer.keys[targets, :, :, :length] = layer.keys[sources, :, :, :length]
                 layer.values[targets, :, :length] = layer.values[sources, :, :length]
+
+    def clear_behind(self, lengths: Sequence[int]) -> None:
+        """Forget the values that no row holds any more; rows beyond `lengths` hold none.
+
+        Attention gives them no weight, but no weight times NaN is NaN: what one row left would spoil the next in its place.
+        """
+        import torch
+
+        with torch.inference_mode():
+            for layer in self.layers.values():
+                layer.values[len(lengths) :] = 0
+                for place, length in enumerate(lengths):
+                    layer.values[place, :, length:] = 0
 
     def get_seq_length(self, *_: Any) -> int:
         """Asked by some models; positions are always given, so that the answer does not matter."""

@@ -6,6 +6,7 @@ import hashlib
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import numpy as np
 from nescio.models.engine import DrawSettings, SampleRequest
 from nescio.models.load import LoadedModel
 from nescio.models.packed import packed_linear_layers
-from nescio.models.prompt import encode_messages, encode_text
+from nescio.models.prompt import encode_continuation, encode_messages, encode_text
 from nescio.models.torch_engine import Drawn, Feed, RowProgram, TorchEngine, common_prefix, gumbel, window_of
 from nescio.records import Sample
 
@@ -30,18 +31,32 @@ class TorchSampler:
     each sample follows its own numbers, a stream that (seed, question id, index) names.
     """
 
-    def __init__(self, loaded: LoadedModel, *, identity: dict[str, Any] | None = None, max_rows: int = 128) -> None:
+    def __init__(
+        self,
+        loaded: LoadedModel | Callable[[], LoadedModel],
+        *,
+        identity: dict[str, Any] | None = None,
+        max_rows: int = 128,
+    ) -> None:
         """Keep the model.
 
         Args:
-            loaded: Model and tokenizer.
+            loaded: Model and tokenizer, or what loads them when the first answer is drawn: where a store holds all samples,
+                none is.
             identity: What tells the weights from any others.
             max_rows: Rows in flight.
         """
-        self._loaded = loaded
+        self._given = loaded
         self._identity = identity or {}
         self._max_rows = max_rows
-        self._end_tokens = _end_tokens(loaded)
+
+    @cached_property
+    def _loaded(self) -> LoadedModel:
+        return self._given if isinstance(self._given, LoadedModel) else self._given()
+
+    @cached_property
+    def _end_tokens(self) -> frozenset[int]:
+        return _end_tokens(self._loaded)
 
     def identify(self) -> dict[str, Any]:
         """What the caller says of the weights."""
@@ -51,12 +66,16 @@ class TorchSampler:
         self, requests: Sequence[SampleRequest], settings: DrawSettings, *, on_done: Callable[[int], None] | None = None
     ) -> list[Sample]:
         """Answer each request once for each of its indices; see `SamplingEngine`."""
+        if not requests:
+            return []
         writers = [self._make_writer(request, settings) for request in requests]
         window = window_of(self._loaded.model)
-        fitting = [writer for writer in writers if len(writer.prompt) + writer.reach <= window]
+        fitting = []
         for writer in writers:
-            if len(writer.prompt) + writer.reach > window:
-                writer.fail(f"the prompt has {len(writer.prompt)} tokens, the model's window is {window}")
+            if fault := writer.find_fault(window):
+                writer.fail(fault)
+            else:
+                fitting.append(writer)
         done = len(writers) - len(fitting)
         for _ in self._run(fitting):
             done += 1
@@ -73,9 +92,11 @@ class TorchSampler:
         # Samples of a question agree at first: half as many rows as samples is what questions hold on average.
         rows_each = max(1, max(len(writer.request.indices) for writer in writers) // 2)
         longest = max(len(writer.own_prompt) + writer.reach for writer in writers)
+        # Long ones first: reads of like length share a step, and the last rows to end are short.
+        order = sorted(range(len(writers)), key=lambda place: -len(writers[place].prompt))
         with packed_linear_layers(self._loaded.model):
             engine = TorchEngine(self._loaded.model, prefix=prefix, max_rows=self._max_rows, slots=longest)
-            yield from engine.run((writer.program() for writer in writers), rows_each=rows_each)
+            yield from engine.run((writers[place].program() for place in order), rows_each=rows_each)
 
     def _make_writer(self, request: SampleRequest, settings: DrawSettings) -> _Writer:
         tokenizer = self._loaded.tokenizer
@@ -108,6 +129,14 @@ class _Writer:
     def program(self) -> RowProgram:
         """The request as a row program."""
         raise NotImplementedError
+
+    def find_fault(self, window: int) -> str | None:
+        """Why the model cannot be asked this; None where it can. `window` is the most tokens that it reads."""
+        if not self.prompt:
+            return "the prompt has no tokens"
+        if len(self.prompt) + self.reach > window:
+            return f"the prompt has {len(self.prompt)} tokens, {self.reach} may follow, and the model's window is {window}"
+        return None
 
     def fail(self, reason: str) -> None:
         """Give every sample that is not there yet a failure."""
@@ -210,23 +239,27 @@ class _Chooser(_Writer):
 
     def __post_init__(self) -> None:
         """Tokenise options as they follow the prompt."""
-        self.options = [self._continue(option) for option in self.request.options]
-
-    def _continue(self, option: str) -> list[int]:
         if self.request.messages or self.request.begun:
-            return list(self.tokenizer(option, add_special_tokens=False)["input_ids"])
-        # The border of prompt and option may fall within a token: what the whole text has more of is the option's.
-        return encode_text(self.tokenizer, self.request.text + option)[len(self.prompt) :]
+            self.options = [encode_continuation(self.tokenizer, option) for option in self.request.options]
+            return
+        # The border of prompt and option may fall within a token. All options are then told from where the first of them
+        # parts from the prompt's own tokens: behind different prompts their likelihoods could not be compared.
+        wholes = [encode_text(self.tokenizer, self.request.text + option) for option in self.request.options]
+        self.prompt = common_prefix([[*self.prompt, -1], *wholes])
+        self.options = [whole[len(self.prompt) :] for whole in wholes]
 
     @property
     def reach(self) -> int:
         return max(map(len, self.options))
 
+    def find_fault(self, window: int) -> str | None:
+        return super().find_fault(window) if all(self.options) else "an option has no tokens"
+
     def program(self) -> RowProgram:
         first = (yield Feed(self.own_prompt)).log_softmax(-1)
         told: list[list[float]] = []
         for option in self.options:
-            told.append([float(first[option[0]])] if option else [])
+            told.append([float(first[option[0]])])
             if len(option) > 1:
                 told[-1] += (yield Feed(option[:-1], keep=len(self.own_prompt), targets=option[1:])).tolist()
         totals = [sum(log_probabilities) for log_probabilities in told]

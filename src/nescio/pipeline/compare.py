@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from nescio.errors import ConfigError, DataError
 from nescio.evaluate_honesty import paired_differences
 from nescio.pipeline.honesty import read_outcomes
+from nescio.records import Outcome
 from nescio.report import ComparedRun, write_comparison
 from nescio.report.paper_results import PAPER_RESULTS
 from nescio.store import read_json
@@ -26,8 +28,8 @@ def compare_runs(folders: Sequence[Path], *, out: Path, reference: str | None = 
         Path of the page.
 
     Raises:
-        DataError: A run is not finished, or was asked other questions than the reference.
-        ConfigError: There are fewer than two runs, two of one name, or no such reference.
+        DataError: A run is not finished, or two were asked other questions.
+        ConfigError: There are fewer than two runs, two of one name, one that is not of honesty, or no such reference.
     """
     if len(folders) < 2:
         raise ConfigError(f"there is nothing to compare in {len(folders)} run; give two or more run folders")
@@ -40,15 +42,32 @@ def compare_runs(folders: Sequence[Path], *, out: Path, reference: str | None = 
         raise ConfigError("two runs have the same name; give each its own `name` in its run file")
     if reference is not None and reference not in names:
         raise ConfigError(f"there is no run '{reference}' among {', '.join(names)}; give one of these as the reference")
+    alone = [ComparedRun(name, read_json(folder / "scorecard.json"), settings[folder]) for name, folder in names.items()]
+    outcomes = {name: read_outcomes(folder) for name, folder in names.items()}
+    _refuse_other_questions(outcomes)
     runs = []
-    for name, folder in names.items():
-        scorecard, differences = read_json(folder / "scorecard.json"), None
-        if reference is not None and name != reference:
+    for run in alone:
+        differences = None
+        if reference is not None and run.name != reference:
             differences = paired_differences(
-                read_outcomes(folder),
-                read_outcomes(names[reference]),
-                out_of_distribution=scorecard["settings"]["out_of_distribution"],
-                seed=settings[folder]["seed"],
+                outcomes[run.name],
+                outcomes[reference],
+                out_of_distribution=run.scorecard["settings"]["out_of_distribution"],
+                seed=run.settings["seed"],
             )
-        runs.append(ComparedRun(name, scorecard, settings[folder], differences))
+        runs.append(replace(run, differences=differences))
     return write_comparison(out, runs, reference=reference, paper=PAPER_RESULTS if with_paper else None)
+
+
+def _refuse_other_questions(outcomes: Mapping[str, Mapping[str, Sequence[Outcome]]]) -> None:
+    """Numbers on other questions do not belong into one column."""
+    asked = {run: {name: {row.question_id for row in rows} for name, rows in of_run.items()} for run, of_run in outcomes.items()}
+    first, sets = next(iter(asked.items()))
+    for run, others in asked.items():
+        for name in sorted(sets.keys() | others.keys()):
+            n = len(sets.get(name, set()) ^ others.get(name, set()))
+            if n:
+                raise DataError(
+                    f"runs '{first}' and '{run}' were not asked the same questions: {n} of set '{name}' were put to one of them "
+                    "only; run both with the same section `questions`"
+                )

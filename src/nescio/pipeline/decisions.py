@@ -3,57 +3,29 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nescio.config import RunConfig, System
 from nescio.errors import ConfigError, DataError, describe_unknown
+from nescio.pipeline.line import ADAPTER_FILES, Training, follow_line
 from nescio.records import SPLITS, Example, Prediction
 from nescio.run_folder import Progress, Run, Silence, identify_model
 from nescio.store import read_json, read_records, sha256_of_file, sha256_of_json, write_json, write_records
-from nescio.train.processes import hear_first_process, is_helper, part_from_others
-
-if TYPE_CHECKING:
-    from nescio.train import TrainedAdapter
 
 STAGES = ("data", "train", "predict", "grade", "calibrate", "evaluate", "report")
 PREDICTED_SPLITS = ("calibration", "test")
-ADAPTER_FILES = ("adapter/adapter_model.safetensors", "adapter/adapter_config.json")
 
 
 def run_decision_line(config: RunConfig, *, until: str = "report", progress: Progress | None = None) -> Path:
-    """Run the stages up to `until`; a stage whose config and inputs are unchanged is skipped.
-
-    Args:
-        config: The resolved run file.
-        until: Last stage to run.
-        progress: Front end.
-
-    Returns:
-        The run folder.
-
-    Raises:
-        NescioError: Whatever is wrong with the run, its data or its model.
-    """
+    """Run the stages up to `until`; see `nescio.pipeline.run_line`."""
     if until not in STAGES:
         raise ConfigError(describe_unknown("stage", until, STAGES))
-    run = Run(config, progress or Silence())
-    check_model_name(config.model.name)
     stages = [*STAGES[: STAGES.index(until) + 1]]
     if "tuned" not in config.predict.systems and until != "train" and "train" in stages:
         stages.remove("train")
-    if is_helper():
-        if "train" in stages and hear_first_process(cpu=run.on_cpu):
-            _train_adapter(run)
-        part_from_others()
-        return run.folder
-    with run.locked():
-        write_json(run.folder / "config.json", config.model_dump())
-        for stage in stages:
-            _STAGE_FUNCTIONS[stage](run)
-    return run.folder
+    return follow_line(Run(config, progress or Silence()), stages, _STAGE_FUNCTIONS, training=_training)
 
 
 def prepare_data(run: Run[RunConfig]) -> None:
@@ -76,49 +48,11 @@ def prepare_data(run: Run[RunConfig]) -> None:
 
 def train(run: Run[RunConfig]) -> None:
     """Tune the adapter on the training split."""
-    begun = False
-
-    def work() -> str:
-        nonlocal begun
-        begun = hear_first_process(True, cpu=run.on_cpu)
-        result = _train_adapter(run)
-        curve = {"steps": result.loss_curve, "rows": result.rows, "tokens": result.tokens}
-        write_json(run.folder / "train.json", curve | {"trainable_parameters": result.trainable_parameters})
-        for left_over in run.folder.glob(".checkpoints-*"):  # of an interrupted run with other settings
-            shutil.rmtree(left_over)
-        return f"{result.rows} rows, final loss {result.loss_curve[-1]['loss']:.3f}"
-
-    run.stage("train", _train_inputs(run), [*ADAPTER_FILES, "train.json"], work)
-    if not begun:
-        hear_first_process(False, cpu=run.on_cpu)
-    part_from_others()
+    _training(run).run_stage()
 
 
-def _train_inputs(run: Run[RunConfig]) -> dict[str, Any]:
-    config = run.config
-    return {
-        "model": identify_model(config.model),
-        "train": config.train.model_dump(exclude={"report_to", "save_steps"}),
-        "seed": config.seed,
-        "rows": run.digest("data/train.jsonl"),
-    }
-
-
-def _train_adapter(run: Run[RunConfig]) -> TrainedAdapter:
-    from nescio.models.load import load_model
-    from nescio.train import train_adapter
-
-    config = run.config
-    return train_adapter(
-        load_model(config.model.name, dtype=config.model.dtype, device=config.model.device),
-        run.examples("train"),
-        run.folder / "adapter",
-        **config.train.model_dump(),
-        seed=config.seed,
-        checkpoints=run.folder / f".checkpoints-{sha256_of_json(_train_inputs(run))[:16]}",
-        logs=run.folder / "logs",
-        on_step=lambda step, total, loss: run.progress.advance("train", step, total, f"loss {loss:.3f}"),
-    )
+def _training(run: Run[RunConfig]) -> Training:
+    return Training(run, rows=lambda: run.examples("train"), inputs={"rows": run.digest("data/train.jsonl")})
 
 
 def predict(run: Run[RunConfig]) -> None:
@@ -362,14 +296,6 @@ def _calibrations(run: Run[RunConfig]) -> dict[str, Any]:
 
 def _calibrated(calibrator: Any, predictions: Sequence[Prediction]) -> list[float | None]:
     return [None if p.confidence is None else float(calibrator.apply([p.confidence])[0]) for p in predictions]
-
-
-def check_model_name(name: str) -> None:
-    """Refuse a name that can be no model before any work is done."""
-    from nescio.models.load import ALIASES, resolve_model
-
-    if name not in ALIASES:  # an alias may have to be downloaded, which can wait until the data are known to be sound
-        resolve_model(name)
 
 
 def score_predictions(predictions: Path, *, data: str, split: str, out: Path) -> Path:

@@ -7,19 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
-from nescio.config import HonestyConfig, SourceConfig
-from nescio.errors import ConfigError, describe_unknown
-from nescio.pipeline.decisions import check_model_name
+from nescio.config import HonestyConfig
+from nescio.errors import ConfigError, DataError, describe_unknown
+from nescio.pipeline.line import ADAPTER_FILES, Training, follow_line
 from nescio.pipeline.outcomes import choose_threshold, make_outcomes
-from nescio.records import Example, Label, Outcome, Prediction, Question, Reply, Sample, SampleGrade, Verdict
+from nescio.records import Example, Label, Outcome, Prediction, Question, Reply, Sample, SampleGrade
 from nescio.run_folder import Progress, Run, Silence, identify_model
-from nescio.store import read_json, read_records, sha256_of_json, write_json, write_records
-from nescio.train.processes import hear_first_process, is_helper, part_from_others
+from nescio.store import read_json, read_records, sha256_of_file, sha256_of_json, write_json, write_records
 
 HONESTY_STAGES = ("data", "sample", "grade", "label", "train", "predict", "evaluate", "report")
-ADAPTER_FILES = ("adapter/adapter_model.safetensors", "adapter/adapter_config.json")
 UNTRAINED = ("prompt_based",)
 """Recipes that are a prompt and train nothing."""
 STRUCTURED = ("decision",)
@@ -30,76 +27,44 @@ HonestyRun = Run[HonestyConfig]
 
 def run_honesty_line(config: HonestyConfig, *, until: str = "report", progress: Progress | None = None) -> Path:
     """Run the stages up to `until`; see `nescio.pipeline.run_line`."""
-    from nescio.label import RECIPES
-
     if until not in HONESTY_STAGES:
         raise ConfigError(describe_unknown("stage", until, HONESTY_STAGES))
-    if config.label.recipe not in RECIPES:
-        raise ConfigError(describe_unknown("recipe", config.label.recipe, RECIPES))
-    run = HonestyRun(config, progress or Silence())
-    check_model_name(config.model.name)
-    stages = HONESTY_STAGES[: HONESTY_STAGES.index(until) + 1]
-    if is_helper():
-        if "train" in stages and hear_first_process(cpu=run.on_cpu):
-            _train_adapter(run)
-        part_from_others()
-        return run.folder
-    with run.locked():
-        write_json(run.folder / "config.json", config.model_dump())
-        for stage in stages:
-            _STAGE_FUNCTIONS[stage](run)
-    return run.folder
+    _check_config(config)
+    stages = [*HONESTY_STAGES[: HONESTY_STAGES.index(until) + 1]]
+    if config.label.recipe in UNTRAINED and "train" in stages:
+        stages.remove("train")
+    return follow_line(HonestyRun(config, progress or Silence()), stages, _STAGE_FUNCTIONS, training=_training)
+
+
+def _check_config(config: HonestyConfig) -> None:
+    """Refuse before the first stage what a later one would stumble over, perhaps after an hour."""
+    from nescio.data.load import load_splits
+    from nescio.label import label_questions
+
+    questions, label = config.questions, config.label
+    if questions.in_distribution not in questions.test:
+        raise ConfigError(describe_unknown("questions.in_distribution", questions.in_distribution, questions.test))
+    label_questions([], [], [], recipe=label.recipe, threshold=label.threshold)
+    if label.mix is not None:
+        load_splits(label.mix)
 
 
 def prepare_questions(run: HonestyRun) -> None:
-    """Read the questions, and take out of training and calibration what is also tested."""
+    """Read the questions, and keep the run's own copy."""
+    from nescio.pipeline.questions import digest_sources, read_questions
+
     config = run.config.questions
-    if config.in_distribution not in config.test:
-        raise ConfigError(describe_unknown("questions.in_distribution", config.in_distribution, config.test))
-    outputs = [f"data/{part}.jsonl" for part in _parts(run, "train", "calibration")]
 
     def work() -> str:
-        from nescio.data.questions import find_shared_questions, refuse_benchmark_tests
-
-        splits = {"train": _load(run, config.train), "calibration": _load(run, config.calibration)}
-        tests = {name: _load(run, [source]) for name, source in config.test.items()}
-        refuse_benchmark_tests(splits["train"])
-        refuse_benchmark_tests(splits["calibration"])
-        tested = [question for questions in tests.values() for question in questions]
-        notes = []
-        for split, questions in splits.items():
-            shared = {found.id for found in find_shared_questions(questions, tested)}
-            write_records(run.folder / "data" / f"{split}.jsonl", [q for q in questions if q.id not in shared])
-            notes.append(
-                f"{len(questions) - len(shared)} {split}" + (f" ({len(shared)} also tested, left out)" if shared else "")
-            )
-        for name, questions in tests.items():
-            write_records(run.folder / "data" / f"test.{name}.jsonl", questions)
-            notes.append(f"{len(questions)} {name}")
+        parts, read = read_questions(config)
+        for part, questions in parts.items():
+            write_records(run.folder / "data" / f"{part}.jsonl", questions)
+        notes = [f"{len(parts[split])} of {count} {split}" for split, count in read.items()]
+        notes += [f"{len(parts[part])} {part.removeprefix('test.')}" for part in parts if part not in read]
         return ", ".join(notes)
 
-    run.stage("data", {"questions": config.model_dump(), "sources": _source_digests(run)}, outputs, work)
-
-
-def _load(run: HonestyRun, sources: Sequence[SourceConfig]) -> list[Question]:
-    from nescio.data.questions.source import load_source
-
-    config = run.config.questions
-    found = [q for source in sources for q in load_source(source, root=config.root, limit=config.limit)]
-    return list({question.id: question for question in found}.values())
-
-
-def _source_digests(run: HonestyRun) -> dict[str, str]:
-    """sha256 of the files that sources are read from: a changed file makes the stage run again."""
-    from nescio.store import sha256_of_file
-
-    config = run.config.questions
-    digests: dict[str, str] = {}
-    for source in [*config.train, *config.calibration, *config.test.values()]:
-        path = Path(source.source.replace("{root}", config.root))
-        files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else []
-        digests |= {str(file.name): sha256_of_file(file) for file in files}
-    return digests
+    outputs = [f"data/{part}.jsonl" for part in _parts(run, "train", "calibration")]
+    run.stage("data", {"questions": config.model_dump(), "sources": digest_sources(config)}, outputs, work)
 
 
 def sample(run: HonestyRun) -> None:
@@ -120,9 +85,13 @@ def sample(run: HonestyRun) -> None:
     ]
 
     def work() -> str:
-        ask = _Asker(run)
+        from nescio.pipeline.asking import Asker, choose_training_questions
+
+        ask = Asker(config, run.progress)
         train, calibration = _questions(run, "train"), _questions(run, "calibration")
-        chosen = _choose(run, train, ask(train, n=0, note="train, greedy"))
+        greedy = ask(train, n=0, note="train, greedy")
+        balance = config.label.model_dump(include={"balance", "limit"})
+        chosen = choose_training_questions(train, greedy, **balance, seed=config.seed)
         write_records(run.folder / "samples" / "train.jsonl", ask(chosen, n=config.sample.n, note="train"))
         write_records(run.folder / "samples" / "calibration.jsonl", ask(calibration, n=0, note="calibration"))
         for name in config.questions.test:
@@ -131,57 +100,6 @@ def sample(run: HonestyRun) -> None:
         return f"{len(chosen)} of {len(train)} training questions chosen"
 
     run.stage("sample", inputs, outputs, work)
-
-
-class _Asker:
-    """Asks the untrained model through the common store; the model is loaded when the first question needs it."""
-
-    def __init__(self, run: HonestyRun) -> None:
-        from nescio.models.load import load_model
-        from nescio.models.torch_sampler import TorchSampler
-
-        self._run = run
-        model, sample = run.config.model, run.config.sample
-        loaded = load_model(model.name, dtype=model.dtype, device=model.device)
-        self._engine = TorchSampler(loaded, identity=identify_model(model), max_rows=sample.batch_size)
-
-    def __call__(self, questions: Sequence[Question], *, n: int, note: str) -> list[Sample]:
-        from nescio.models.engine import DrawSettings
-        from nescio.sample import PromptSettings, sample_questions
-        from nescio.sample.prompts import SHOTS
-
-        config = self._run.config
-        return sample_questions(
-            questions,
-            self._engine,
-            n=n,
-            settings=DrawSettings(
-                temperature=config.sample.temperature, max_new_tokens=config.sample.max_new_tokens, seed=config.seed
-            ),
-            prompt=PromptSettings(style=config.sample.style, shots=SHOTS[: config.sample.shots]),
-            store=config.sample.store,
-            batch_questions=config.sample.batch_questions,
-            on_progress=lambda done, total: self._run.progress.advance("sample", done, total, note),
-        )
-
-
-def _choose(run: HonestyRun, questions: Sequence[Question], greedy: Sequence[Sample]) -> list[Question]:
-    """The training questions in the balance of known and unknown; invented ones come along in their share."""
-    from nescio.grade import grade_samples
-    from nescio.label.choose import choose_questions
-
-    grades = {g.question_id: g.verdict for g in grade_samples(questions, greedy)}
-    real = {q.id: _is_known(grades[q.id]) for q in questions if q.answerable is not False}
-    label = run.config.label
-    reasons = choose_questions(real, balance=label.balance, limit=label.limit, seed=run.config.seed)
-    kept = {id for id, reason in reasons.items() if reason is None}
-    invented = [q for q in questions if q.answerable is False]
-    share = len(kept) / max(1, len(real))
-    return [q for q in questions if q.id in kept] + invented[: round(share * len(invented))]
-
-
-def _is_known(verdict: Verdict) -> bool | None:
-    return None if verdict == "ungraded" else verdict == "correct"
 
 
 def grade(run: HonestyRun) -> None:
@@ -229,6 +147,9 @@ def label(run: HonestyRun) -> None:
             weight=config.weight,
             seed=run.config.seed,
         )
+        if not made.labels and config.recipe not in UNTRAINED:
+            counted = ", ".join(f"{count} {name}" for name, count in made.counts.items() if count)
+            raise DataError(f"recipe '{config.recipe}' makes no row to train on ({counted}); ask other questions")
         write_records(run.folder / "labels.jsonl", made.labels)
         write_json(run.folder / "label.json", made.counts)
         return ", ".join(f"{count} {name}" for name, count in made.counts.items() if count)
@@ -238,7 +159,6 @@ def label(run: HonestyRun) -> None:
 
 def _mixed_digests(mix: str | None) -> dict[str, str]:
     from nescio.data.load import find_folder
-    from nescio.store import sha256_of_file
 
     if mix is None:
         return {}
@@ -247,55 +167,19 @@ def _mixed_digests(mix: str | None) -> dict[str, str]:
 
 def train(run: HonestyRun) -> None:
     """Tune the adapter on the labels, and on the examples mixed in."""
-    if run.config.label.recipe in UNTRAINED:
-        return
-
-    begun = False
-
-    def work() -> str:
-        nonlocal begun
-        begun = hear_first_process(True, cpu=run.on_cpu)
-        result = _train_adapter(run)
-        curve = {"steps": result.loss_curve, "rows": result.rows, "tokens": result.tokens}
-        write_json(run.folder / "train.json", curve | {"trainable_parameters": result.trainable_parameters})
-        return f"{result.rows} rows, final loss {result.loss_curve[-1]['loss']:.3f}"
-
-    run.stage("train", _train_inputs(run), [*ADAPTER_FILES, "train.json"], work)
-    if not begun:
-        hear_first_process(False, cpu=run.on_cpu)
-    part_from_others()
+    _training(run).run_stage()
 
 
-def _train_inputs(run: HonestyRun) -> dict[str, Any]:
-    config = run.config
-    return {
-        "model": identify_model(config.model),
-        "train": config.train.model_dump(exclude={"report_to", "save_steps"}),
-        "seed": config.seed,
-        "labels": run.digest("labels.jsonl"),
-        "mix": _mixed_digests(config.label.mix),
-    }
-
-
-def _train_adapter(run: HonestyRun) -> Any:
+def _training(run: HonestyRun) -> Training:
     from nescio.data.load import load_splits
-    from nescio.models.load import load_model
-    from nescio.train import train_adapter
 
-    config = run.config
-    rows: list[Example | Label] = [*read_records(run.folder / "labels.jsonl", Label)]
-    if config.label.mix:
-        rows += load_splits(config.label.mix)["train"]
-    return train_adapter(
-        load_model(config.model.name, dtype=config.model.dtype, device=config.model.device),
-        rows,
-        run.folder / "adapter",
-        **config.train.model_dump(),
-        seed=config.seed,
-        checkpoints=run.folder / f".checkpoints-{sha256_of_json(_train_inputs(run))[:16]}",
-        logs=run.folder / "logs",
-        on_step=lambda step, total, loss: run.progress.advance("train", step, total, f"loss {loss:.3f}"),
-    )
+    mix = run.config.label.mix
+
+    def read_rows() -> list[Example | Label]:
+        labels = read_records(run.folder / "labels.jsonl", Label)
+        return [*labels, *(load_splits(mix)["train"] if mix else [])]
+
+    return Training(run, rows=read_rows, inputs={"labels": run.digest("labels.jsonl"), "mix": _mixed_digests(mix)})
 
 
 def predict(run: HonestyRun) -> None:
@@ -313,19 +197,19 @@ def predict(run: HonestyRun) -> None:
         reply = _make_replier(run)
         failed = 0
         for part in parts:
-            partial = run.folder / "replies" / f".{part}-{sha256_of_json(inputs)[:16]}.jsonl"
+            partial = run.folder / "predictions" / f".{part}-{sha256_of_json(inputs)[:16]}.jsonl"
             if partial.is_file():  # this set was finished before the run was stopped
                 replies = read_records(partial, Reply)
             else:
                 replies = reply(_questions(run, part), part)
                 write_records(partial, replies)
             failed += sum(one.failure is not None for one in replies)
-            write_records(run.folder / "replies" / f"{part}.jsonl", replies)
-        for finished in (run.folder / "replies").glob(".*.jsonl"):
+            write_records(run.folder / "predictions" / f"{part}.jsonl", replies)
+        for finished in (run.folder / "predictions").glob(".*.jsonl"):
             finished.unlink()
         return f"{failed} failed" if failed else ""
 
-    run.stage("predict", inputs, [f"replies/{part}.jsonl" for part in parts], work)
+    run.stage("predict", inputs, [f"predictions/{part}.jsonl" for part in parts], work)
 
 
 def _make_replier(run: HonestyRun) -> Callable[[Sequence[Question], str], list[Reply]]:
@@ -393,11 +277,13 @@ def evaluate(run: HonestyRun) -> None:
     inputs = {
         "evaluate": config.evaluate.model_dump(),
         "threshold": config.predict.threshold,
+        "recipe": config.label.recipe,
+        "in_distribution": config.questions.in_distribution,
         "seed": config.seed,
         "files": {
             name: run.digest(name)
             for part in parts
-            for name in (f"data/{part}.jsonl", f"samples/{part}.jsonl", f"grades/{part}.jsonl", f"replies/{part}.jsonl")
+            for name in (f"data/{part}.jsonl", f"samples/{part}.jsonl", f"grades/{part}.jsonl", f"predictions/{part}.jsonl")
         },
     }
     outputs = ["scorecard.json", *(f"outcomes/{name}.jsonl" for name in config.questions.test)]
@@ -435,7 +321,7 @@ def report(run: HonestyRun) -> None:
     parts = _parts(run)
     trained = run.config.label.recipe not in UNTRAINED
     names = ["scorecard.json", "label.json", *(["train.json"] if trained else [])]
-    kinds = ("data", "samples", "grades", "replies")
+    kinds = ("data", "samples", "grades", "predictions")
     names += [f"outcomes/{name}.jsonl" for name in run.config.questions.test]
     names += [f"{kind}/{part}.jsonl" for part in parts for kind in kinds]
     inputs = {"settings": run.config.model_dump(), "files": {name: run.digest(name) for name in names}}
@@ -502,4 +388,4 @@ def _grades(run: HonestyRun, part: str) -> list[SampleGrade]:
 
 
 def _replies(run: HonestyRun, part: str) -> list[Reply]:
-    return read_records(run.folder / "replies" / f"{part}.jsonl", Reply)
+    return read_records(run.folder / "predictions" / f"{part}.jsonl", Reply)

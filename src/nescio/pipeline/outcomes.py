@@ -85,6 +85,9 @@ def _join(
 ) -> Outcome:
     refuses = own == "abstained" if reply.refused is None else reply.refused
     drawn = [verdict for index, verdict in before.items() if index > 0 and verdict != "ungraded"]
+    forced: Response | None = _RESPONSES[own]
+    if refuses:  # whoever answers needs no forcing, whatever was made of it
+        forced = None if reply.forced is None else _RESPONSES[unrefused]
     row = Outcome(
         question_id=question.id,
         group=question.group,
@@ -93,9 +96,14 @@ def _join(
         holds_gold=holds_gold(question, reply.text),
         answerable=question.answerable,
         confidence=reply.confidence,
-        forced=None if refuses and reply.forced is None else _RESPONSES[unrefused],
+        forced=forced,
         right=drawn.count("correct") if drawn else None,
         graded=len(drawn) or None,
         obscurity=question.obscurity,
     )
-    return _refuse_below(threshold, row, reply)
+    ruled = _refuse_below(threshold, row, reply)
+    if ruled.after == row.after:
+        return ruled
+    # The threshold decides what is said: the refusal alone, or the answer that would have been held back.
+    told = "" if ruled.after == "idk" else reply.forced or reply.text
+    return ruled.model_copy(update={"holds_gold": holds_gold(question, told)})

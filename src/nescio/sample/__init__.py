@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -35,26 +35,22 @@ class Batch:
 
     place: int
     """Of its first question."""
-    questions: int
-    """How many it was cut from, those that are done with included."""
     requests: tuple[SampleRequest, ...]
 
 
-Executor: TypeAlias = Callable[[Iterator[Batch], OnProgress | None], Iterator[tuple[Batch, list[Sample]]]]
+OnAnswered: TypeAlias = Callable[[int], None]
+"""Called with the number of questions answered in the batch under way."""
+
+Executor: TypeAlias = Callable[[Iterator[Batch], OnAnswered | None], Iterator[tuple[Batch, list[Sample]]]]
 """Runs batches through engines, here or elsewhere, and hands each back with its samples, in any order."""
 
 
 def draw_here(engine: SamplingEngine, settings: DrawSettings) -> Executor:
     """Run batches through one engine in this process, one after the other."""
 
-    def execute(batches: Iterator[Batch], on_progress: OnProgress | None) -> Iterator[tuple[Batch, list[Sample]]]:
+    def execute(batches: Iterator[Batch], on_answered: OnAnswered | None) -> Iterator[tuple[Batch, list[Sample]]]:
         for batch in batches:
-
-            def report(done: int, batch: Batch = batch) -> None:
-                if on_progress:
-                    on_progress(batch.place + batch.questions - len(batch.requests) + done, 0)
-
-            yield batch, engine.draw(batch.requests, settings, on_done=report)
+            yield batch, engine.draw(batch.requests, settings, on_done=on_answered)
 
     return execute
 
@@ -95,33 +91,40 @@ def sample_questions(
 
     Raises:
         ConfigError: Nothing is asked for.
-        DataError: An id is repeated.
+        DataError: An id is repeated, or the engine or the executor lost, repeated or shifted samples.
     """
     settings, prompt = settings or DrawSettings(), prompt or PromptSettings()
     indices = [*([0] if greedy else []), *range(1, n + 1)]
-    if not indices:
-        raise ConfigError("n=0 without the greedy answer leaves nothing to draw; set n to 1 or more")
+    if not indices or n < 0:
+        raise ConfigError(f"n={n} {'' if greedy else 'without the greedy answer '}leaves nothing to draw; set n to 1 or more")
     _refuse_repeats(questions)
     kept = SampleStore(store or default_store(), sampling_key(engine, settings, prompt))
     requests = [render_request(question, prompt, indices=indices) for question in questions]
     digests = [digest_request(request) for request in requests]
     drawn: dict[tuple[str, int], Sample] = {}
-    batches = _cut_batches(requests, digests, kept, batch_questions)
-    total = len(questions)
-    report: OnProgress | None = (lambda done, _: on_progress(done, total)) if on_progress else None
+    batches = list(_cut_batches(requests, digests, kept, batch_questions))
+    finished = len(questions) - sum(len(batch.requests) for batch in batches)
+
+    def report(answered: int) -> None:
+        if on_progress:
+            on_progress(finished + answered, len(questions))
+
     digest_of = {request.question_id: digest for request, digest in zip(requests, digests, strict=True)}
-    for batch, samples in (executor or draw_here(engine, settings))(batches, report):
+    for batch, samples in (executor or draw_here(engine, settings))(iter(batches), report):
+        _check_batch(batch, samples)
         marked = [sample.model_copy(update={"prompt": digest_of[sample.question_id]}) for sample in samples]
-        _check_batch(batch, marked)
         kept.keep(batch.place, marked)
         drawn |= {(sample.question_id, sample.index): sample for sample in marked}
-        if report:
-            report(batch.place + batch.questions, total)
-    return [
-        kept.find(request.question_id, digest, index) or drawn[request.question_id, index]
+        finished += len(batch.requests)
+        report(0)
+    all_samples = [
+        kept.find(request.question_id, digest, index) or drawn.get((request.question_id, index))
         for request, digest in zip(requests, digests, strict=True)
         for index in indices
     ]
+    if lost := all_samples.count(None):
+        raise DataError(f"the executor lost batches with {lost} samples; run again: what is there is not drawn twice")
+    return [sample for sample in all_samples if sample is not None]
 
 
 def sampling_key(engine: SamplingEngine, settings: DrawSettings, prompt: PromptSettings) -> dict[str, Any]:
@@ -148,10 +151,10 @@ def _cut_batches(
             if wanted:
                 missing.append(SampleRequest(request.question_id, request.messages, request.text, wanted, request.options))
         if missing:
-            yield Batch(place, min(batch_questions, len(requests) - place), tuple(missing))
+            yield Batch(place, tuple(missing))
 
 
-def _check_batch(batch: Batch, samples: Iterable[Sample]) -> None:
+def _check_batch(batch: Batch, samples: Sequence[Sample]) -> None:
     """An engine that loses, repeats or shifts answers must not go unnoticed."""
     wanted = [(request.question_id, index) for request in batch.requests for index in request.indices]
     got = [(sample.question_id, sample.index) for sample in samples]

@@ -70,17 +70,18 @@ def render_request(question: Question, settings: PromptSettings, *, indices: Seq
 
 def digest_request(request: SampleRequest) -> str:
     """What tells a rendered prompt from any other: 16 hex digits."""
-    kept = {key: value for key, value in asdict(request).items() if key not in {"question_id", "indices"}}
-    return sha256_of_json(kept)[:16]
+    told = asdict(request)
+    # Named one by one: what requests may carry besides is never sampled with, and must not make old samples look new.
+    return sha256_of_json({key: told[key] for key in ("messages", "text", "options")})[:16]
 
 
 def _ask(question: Question, settings: PromptSettings) -> str:
-    return f"Question: {_render_question(question, settings)}\nAnswer:"
+    return f"{_render_question(question, settings, name='Question: ')}\nAnswer:"
 
 
-def _render_question(question: Question, settings: PromptSettings) -> str:
+def _render_question(question: Question, settings: PromptSettings, *, name: str = "") -> str:
     lines = [f"Context: {question.context}"] if question.context else []
-    lines.append(question.question)
+    lines.append(name + question.question)
     if settings.options == "letters":
         lines += [f"{letter}. {option}" for letter, option in zip(LETTERS, question.choices, strict=False)]
     return "\n".join(lines)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import weakref
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from nescio.records import Sample
-from nescio.store import read_records, sha256_of_json, translate_os_errors, write_json, write_records
+from nescio.store import read_records, remove_unfinished, sha256_of_json, translate_os_errors, write_json, write_records
 
 PARTS = "part-*.jsonl"
 
@@ -35,6 +37,7 @@ class SampleStore:
         self.folder = Path(root) / sha256_of_json(key)[:16]
         with translate_os_errors(f"opening {self.folder}"):
             self.folder.mkdir(parents=True, exist_ok=True)
+            self._enter()
         described = self.folder / "key.json"
         if not described.is_file():
             write_json(described, dict(key))
@@ -42,6 +45,20 @@ class SampleStore:
         for path in sorted(self.folder.glob(PARTS)):
             if path.stat().st_size:
                 self._remember(read_records(path, Sample))
+
+    def _enter(self) -> None:
+        """Hold the folder's lock, shared; who finds nobody holding it first removes what killed processes left half-written.
+
+        The lock dies with its process, so that no leftover can be taken for a file that somebody is writing.
+        """
+        import fcntl
+
+        lock = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+        weakref.finalize(self, os.close, lock)
+        with suppress(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            remove_unfinished(self.folder)
+        fcntl.flock(lock, fcntl.LOCK_SH)
 
     def __len__(self) -> int:
         return len(self._samples)

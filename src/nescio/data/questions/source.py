@@ -10,7 +10,7 @@ from nescio.config import SourceConfig
 from nescio.data.facts import build_facts
 from nescio.data.facts.packages import PACKAGES
 from nescio.data.questions.load import load_questions
-from nescio.errors import DataError
+from nescio.errors import ConfigError, DataError
 from nescio.models.load import cache_folder
 from nescio.records import Question
 from nescio.store import read_records, sha256_of_json, write_records
@@ -52,11 +52,25 @@ def load_source(source: SourceConfig, *, root: str, limit: int | None = None) ->
     return kept[: min(limits)] if limits else kept
 
 
+def identify_facts() -> str:
+    """What tells this state of the bank from any other: a digest of its code and of the versions of its packages.
+
+    Raises:
+        ConfigError: A package is not installed.
+    """
+    try:
+        versions = {package: metadata.version(package) for package in PACKAGES}
+    except metadata.PackageNotFoundError as error:
+        raise ConfigError(
+            f"facts need the package '{error.name}', which is not installed; pip install 'nescio[facts]'"
+        ) from error
+    code = [path.read_text(encoding="utf-8") for path in sorted(Path(build_facts.__code__.co_filename).parent.rglob("*.py"))]
+    return sha256_of_json([versions, code])
+
+
 def load_facts() -> list[Question]:
     """The bank of facts, built once for the installed versions of its packages and kept in the cache."""
-    versions = {package: metadata.version(package) for package in PACKAGES}
-    code = [path.read_text(encoding="utf-8") for path in sorted(Path(build_facts.__code__.co_filename).parent.rglob("*.py"))]
-    path = cache_folder() / "facts" / f"{sha256_of_json([versions, code])[:16]}.jsonl"
+    path = cache_folder() / "facts" / f"{identify_facts()[:16]}.jsonl"
     if not path.is_file():
         write_records(path, build_facts())
     return read_records(path, Question)

@@ -1,0 +1,119 @@
+"""What all lines have in common: stage after stage in one process, training in as many as were launched."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from nescio.config import LineConfig
+from nescio.records import Example, Label
+from nescio.run_folder import Run, identify_model
+from nescio.store import sha256_of_json, write_json
+from nescio.train.processes import hear_first_process, is_helper, part_from_others
+
+if TYPE_CHECKING:
+    from nescio.train import TrainedAdapter
+
+C = TypeVar("C", bound=LineConfig)
+
+ADAPTER_FILES = ("adapter/adapter_model.safetensors", "adapter/adapter_config.json")
+Rows = Sequence[Example | Label]
+
+
+def follow_line(
+    run: Run[C],
+    stages: Sequence[str],
+    functions: Mapping[str, Callable[[Run[C]], None]],
+    *,
+    training: Callable[[Run[C]], Training],
+) -> Path:
+    """Run stages one after the other; a helper of a distributed launch only joins in the training.
+
+    Args:
+        run: The run.
+        stages: Names of stages, in order.
+        functions: What each of them does.
+        training: What there is to train; asked when it is time to.
+
+    Returns:
+        The run folder.
+    """
+    _check_model_name(run.config.model.name)
+    if is_helper():
+        if "train" in stages and hear_first_process(cpu=run.on_cpu):
+            training(run).train_adapter()
+        part_from_others()
+        return run.folder
+    with run.locked():
+        write_json(run.folder / "config.json", run.config.model_dump())
+        for stage in stages:
+            functions[stage](run)
+    return run.folder
+
+
+class Training:
+    """The train stage of a run."""
+
+    def __init__(self, run: Run[Any], *, rows: Callable[[], Rows], inputs: Mapping[str, Any]) -> None:
+        """Take note of what to train on.
+
+        Args:
+            run: The run.
+            rows: Reads the training rows.
+            inputs: Digests of what they are read from.
+        """
+        self._run = run
+        self._rows = rows
+        config = run.config
+        self._inputs = {
+            "model": identify_model(config.model),
+            "train": config.train.model_dump(exclude={"report_to", "save_steps"}),
+            "seed": config.seed,
+            **inputs,
+        }
+
+    def run_stage(self) -> None:
+        """Tune the adapter, unless it is there already."""
+        run, begun = self._run, False
+
+        def work() -> str:
+            nonlocal begun
+            begun = hear_first_process(True, cpu=run.on_cpu)
+            result = self.train_adapter()
+            curve = {"steps": result.loss_curve, "rows": result.rows, "tokens": result.tokens}
+            write_json(run.folder / "train.json", curve | {"trainable_parameters": result.trainable_parameters})
+            for left_over in run.folder.glob(".checkpoints-*"):  # of an interrupted run with other settings
+                shutil.rmtree(left_over)
+            return f"{result.rows} rows, final loss {result.loss_curve[-1]['loss']:.3f}"
+
+        run.stage("train", self._inputs, [*ADAPTER_FILES, "train.json"], work)
+        if not begun:
+            hear_first_process(False, cpu=run.on_cpu)
+        part_from_others()
+
+    def train_adapter(self) -> TrainedAdapter:
+        """Tune the adapter, in this process's share of the work."""
+        from nescio.models.load import load_model
+        from nescio.train import train_adapter
+
+        run, config = self._run, self._run.config
+        return train_adapter(
+            load_model(config.model.name, dtype=config.model.dtype, device=config.model.device),
+            self._rows(),
+            run.folder / "adapter",
+            **config.train.model_dump(),
+            seed=config.seed,
+            checkpoints=run.folder / f".checkpoints-{sha256_of_json(self._inputs)[:16]}",
+            logs=run.folder / "logs",
+            on_step=lambda step, total, loss: run.progress.advance("train", step, total, f"loss {loss:.3f}"),
+        )
+
+
+def _check_model_name(name: str) -> None:
+    """Refuse a name that can be no model before any work is done."""
+    from nescio.models.load import ALIASES, resolve_model
+
+    if name not in ALIASES:  # an alias may have to be downloaded, which can wait until the data are known to be sound
+        resolve_model(name)
