@@ -210,6 +210,9 @@ class LabelConfig(Section):
     """A name in `nescio.label.RECIPES` (docs/labels.md)."""
     threshold: Annotated[float, Field(gt=0, le=1)] | None = None
     """Border of the expected accuracy; None is the recipe's own."""
+    draft: bool = False
+    """Whether the trained model is shown, below each question, what it answered before and how likely that was; for `decision`
+    alone. It costs a second, short pass a question."""
     balance: Annotated[float, Field(gt=0, lt=1)] | None = 0.5
     """Share of questions that the model answers right; None keeps every question."""
     limit: Positive | None = 2400

@@ -11,6 +11,7 @@ from nescio.label import RECIPES
 from nescio.models.torch_sampler import TorchSampler
 from nescio.pipeline import HONESTY_STAGES, run_line
 from nescio.pipeline.honesty import UNTRAINED
+from nescio.predict import predict
 from nescio.records import Label, Outcome, Question, Reply, Sample
 from nescio.store import read_json, read_records, write_records
 from small_run import Recorder, make_data
@@ -170,6 +171,26 @@ def test_mixed_recipe_trains_on_labels_and_examples(world, copied, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         run_again(world, copied, until="train", progress=stopper, label={"mix": str(mix)})
     assert stopper.begun == ["label", "train"]
+
+
+def test_drafts_stand_below_the_questions_in_training_and_in_prediction(world, copied, monkeypatch):
+    """The trained model judges what it said before; whoever changes that asks it again."""
+    asked = []
+
+    def watch(loaded, examples, **options):
+        asked.extend(examples)
+        return predict(loaded, examples, **options)
+
+    monkeypatch.setattr("nescio.predict.predict", watch)
+    recorder = run_again(world, copied, until="evaluate", label={"draft": True})
+
+    assert recorder.begun == ["label", "train", "predict", "evaluate"]
+    told = {row.id.partition("#")[0]: row.question for row in read_records(copied / "labels.jsonl", Label)}
+    samples = [s for part in ("train", *PARTS) for s in read_records(copied / "samples" / f"{part}.jsonl", Sample)]
+    greedy = {sample.question_id: sample for sample in samples if sample.index == 0}
+    for id, text in [*told.items(), *((q.id, q.question) for q in asked)]:
+        assert f"\nDraft: {greedy[id].text or 'none'}\nLikelihood: " in text
+    assert {q.id for q in asked} == {id for part in PARTS for id in ids(copied, part)}
 
 
 def test_second_run_skips_every_stage(world, finished, drawn):

@@ -44,7 +44,7 @@ def _check_config(config: HonestyConfig) -> None:
     questions, label = config.questions, config.label
     if questions.in_distribution not in questions.test:
         raise ConfigError(describe_unknown("questions.in_distribution", questions.in_distribution, questions.test))
-    label_questions([], [], [], recipe=label.recipe, threshold=label.threshold)
+    label_questions([], [], [], recipe=label.recipe, threshold=label.threshold, draft=label.draft)
     if label.mix is not None:
         load_splits(label.mix)
 
@@ -143,6 +143,7 @@ def label(run: HonestyRun) -> None:
             _grades(run, "train"),
             recipe=config.recipe,
             threshold=config.threshold,
+            draft=config.draft,
             balance=None,  # the questions were chosen in balance before they were asked many times
             weight=config.weight,
             seed=run.config.seed,
@@ -191,6 +192,7 @@ def predict(run: HonestyRun) -> None:
         "recipe": run.config.label.recipe,
         "adapter": None if run.config.label.recipe in UNTRAINED else run.digests(ADAPTER_FILES),
         "questions": {part: run.digest(f"data/{part}.jsonl") for part in parts},
+        "drafts": {part: run.digest(f"samples/{part}.jsonl") for part in parts} if run.config.label.draft else None,
     }
 
     def work() -> str:
@@ -243,9 +245,10 @@ def _make_replier(run: HonestyRun) -> Callable[[Sequence[Question], str], list[R
             done += 1
             run.progress.advance("predict", done, len(questions), part)
 
+        asked = _show_drafts(run, questions, part) if run.config.label.draft else map(render_question, questions)
         predictions = predict_examples(
             loaded,
-            [question.model_copy(update={"question": render_question(question)}) for question in questions],
+            [question.model_copy(update={"question": text}) for question, text in zip(questions, asked, strict=True)],
             batch_size=config.batch_size,
             max_answer_chars=config.max_answer_chars,
             max_justification_chars=config.max_answer_chars,
@@ -255,6 +258,15 @@ def _make_replier(run: HonestyRun) -> Callable[[Sequence[Question], str], list[R
         return [_read_prediction(prediction) for prediction in predictions]
 
     return reply_structured if recipe in STRUCTURED else reply_freely
+
+
+def _show_drafts(run: HonestyRun, questions: Sequence[Question], part: str) -> list[str]:
+    """The questions, each with what the untrained model said of it; alone where it said nothing."""
+    from nescio.label.draft import render_with_draft
+    from nescio.models.prompt import render_question
+
+    greedy = {sample.question_id: [sample] for sample in _samples(run, part) if sample.index == 0}
+    return [render_with_draft(question, greedy.get(question.id, [])) or render_question(question) for question in questions]
 
 
 def _read_prediction(prediction: Prediction) -> Reply:
