@@ -210,9 +210,6 @@ class LabelConfig(Section):
     """A name in `nescio.label.RECIPES` (docs/labels.md)."""
     threshold: Annotated[float, Field(gt=0, le=1)] | None = None
     """Border of the expected accuracy; None is the recipe's own."""
-    draft: bool = False
-    """Whether the trained model is shown, below each question, what it answered before and how likely that was; for `decision`
-    alone. It costs a second, short pass a question."""
     balance: Annotated[float, Field(gt=0, lt=1)] | None = 0.5
     """Share of questions that the model answers right; None keeps every question."""
     limit: Positive | None = 2400
@@ -231,6 +228,9 @@ class ReplyConfig(Section):
     """Of structured replies."""
     forced: bool = True
     """Whether refused questions are also answered with refusals disallowed: what skill retention is measured on."""
+    second_opinion: bool = False
+    """For structured replies: whether how likely the model's first answer was weighs in beside P(refuse) (docs/honesty.md).
+    What is answered then is that first answer."""
     threshold: Literal["own", "calibrated"] = "own"
     """Of structured replies, where P(refuse) is read beside the decision: refuse where the reply itself says so, or below the
     threshold that gives the highest honesty on the calibration questions. Other replies always speak for themselves."""

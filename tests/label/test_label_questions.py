@@ -135,7 +135,6 @@ def test_the_prompt_alone_makes_no_rows() -> None:
     [
         ({"recipe": "absolut"}, r"unknown recipe 'absolut'\. Did you mean 'absolute'\?"),
         ({"recipe": "r_tuning", "threshold": 0.5}, "recipe 'r_tuning' has no threshold; leave it out"),
-        ({"recipe": "absolute", "draft": True}, "recipe 'absolute' shows no draft; leave it out, or take one of decision"),
         ({"recipe": "idk", "threshold": 0.0}, "threshold must lie above 0 and be at most 1, got 0"),
         ({"recipe": "idk", "threshold": 1.1}, "threshold must lie above 0 and be at most 1, got 1.1"),
         ({"recipe": "idk", "balance": 1.0}, "balance must lie between 0 and 1, got 1"),

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from nescio.grade.refusal import detect_refusal
 from nescio.label import RECIPES
-from nescio.label.recipes import NO_DRAFT, LeftOut
+from nescio.label.recipes import LeftOut
 from nescio.label.wording import REFUSAL_PHRASES, choose_refusal_phrase, justify_in, refuse_in
 from nescio.models.prompt import IDK_REFUSAL, PROMPTS, REFUSAL
 from nescio.records import DECISIONS, Label
@@ -237,25 +237,6 @@ def test_the_threshold_of_decision_moves_the_border() -> None:
     assert only_row("decision", make_case(k_of_ten(7)), threshold=0.8).decision == "uncertain"
     assert only_row("decision", make_case(k_of_ten(8)), threshold=0.8).decision == "correct"
     assert only_row("decision", make_case(k_of_ten(10)), threshold=1.0).decision == "correct"
-
-
-def test_a_draft_shows_the_greedy_answer_and_how_likely_it_was() -> None:
-    """Right or wrong, it stands below the question; the row is else what it would be without it."""
-    question, samples, grades = make_case("-:Lyon +:Paris - - -")
-    samples[0] = samples[0].model_copy(update={"log_probabilities": (-1.0, -0.4)})
-    row = only_row("decision", (question, samples, grades), draft=True)
-
-    assert row.question == "What is the capital?\nDraft: Lyon\nLikelihood: 7 of 9"  # 1/4 > exp(-1.4) > 1/8
-    assert row.model_copy(update={"question": question.question}) == only_row("decision", (question, samples, grades))
-
-
-def test_without_log_probabilities_there_is_no_draft() -> None:
-    """Nobody can say how likely an answer was that came without them: the question is left out, and counted."""
-    question, samples, grades = make_case("+ + + -")
-
-    assert RECIPES["decision"](question, samples, grades, draft=True) == NO_DRAFT
-    failed = samples[0].model_copy(update={"log_probabilities": (-1.0,), "failure": "too long"})
-    assert RECIPES["decision"](question, [failed, *samples[1:]], grades, draft=True) == NO_DRAFT
 
 
 @pytest.mark.parametrize("language", ["en", "zh", "es", "fr", "de", "ja"])

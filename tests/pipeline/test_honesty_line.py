@@ -6,12 +6,12 @@ import shutil
 import pytest
 
 from honesty_world import ANYTHING, NOTHING, honesty_config, make_question, make_questions, make_world
+from nescio.confidence.second_opinion import SecondOpinion
 from nescio.errors import ConfigError, DataError, ModelError
 from nescio.label import RECIPES
 from nescio.models.torch_sampler import TorchSampler
 from nescio.pipeline import HONESTY_STAGES, run_line
 from nescio.pipeline.honesty import UNTRAINED
-from nescio.predict import predict
 from nescio.records import Label, Outcome, Question, Reply, Sample
 from nescio.store import read_json, read_records, write_records
 from small_run import Recorder, make_data
@@ -173,24 +173,21 @@ def test_mixed_recipe_trains_on_labels_and_examples(world, copied, tmp_path):
     assert stopper.begun == ["label", "train"]
 
 
-def test_drafts_stand_below_the_questions_in_training_and_in_prediction(world, copied, monkeypatch):
-    """The trained model judges what it said before; whoever changes that asks it again."""
-    asked = []
+def test_second_opinion_asks_nobody_again(world, copied, drawn):
+    """It is fitted to what lies there; where both together answer, the first answer is said, right or wrong as it was."""
+    recorder = run_again(world, copied, predict={"second_opinion": True, "threshold": "own"})
 
-    def watch(loaded, examples, **options):
-        asked.extend(examples)
-        return predict(loaded, examples, **options)
-
-    monkeypatch.setattr("nescio.predict.predict", watch)
-    recorder = run_again(world, copied, until="evaluate", label={"draft": True})
-
-    assert recorder.begun == ["label", "train", "predict", "evaluate"]
-    told = {row.id.partition("#")[0]: row.question for row in read_records(copied / "labels.jsonl", Label)}
-    samples = [s for part in ("train", *PARTS) for s in read_records(copied / "samples" / f"{part}.jsonl", Sample)]
-    greedy = {sample.question_id: sample for sample in samples if sample.index == 0}
-    for id, text in [*told.items(), *((q.id, q.question) for q in asked)]:
-        assert f"\nDraft: {greedy[id].text or 'none'}\nLikelihood: " in text
-    assert {q.id for q in asked} == {id for part in PARTS for id in ids(copied, part)}
+    assert recorder.begun == ["evaluate", "report"]
+    assert not drawn
+    fitted = SecondOpinion.model_validate(read_json(copied / "scorecard.json")["second_opinion"])
+    for name in ("own", "far"):
+        greedy = {s.question_id: s for s in read_records(copied / "samples" / f"test.{name}.jsonl", Sample) if s.index == 0}
+        sure = {r.question_id: r.confidence for r in read_records(copied / "predictions" / f"test.{name}.jsonl", Reply)}
+        for row in read_records(copied / "outcomes" / f"{name}.jsonl", Outcome):
+            told = fitted.weigh(sure[row.question_id], greedy[row.question_id])
+            assert row.confidence == pytest.approx(told)
+            assert row.after == ("idk" if told < 0.5 else row.before)
+            assert row.forced == row.before
 
 
 def test_second_run_skips_every_stage(world, finished, drawn):
@@ -394,6 +391,7 @@ def test_a_changed_file_is_read_again_whatever_its_name(other_world, tmp_path):
         ({"label": {"recipe": "decisions"}}, r"unknown recipe 'decisions'. Did you mean 'decision'\?"),
         ({"label": {"recipe": "idk", "mix": "nowhere"}}, r"data folder 'nowhere' does not exist"),
         ({"label": {"recipe": "multisample", "threshold": 0.5}}, r"recipe 'multisample' has no threshold"),
+        ({"label": {"recipe": "idk"}, "predict": {"second_opinion": True}}, r"which replies of recipe 'idk' do not have"),
         ({"questions": {"in_distribution": "won"}}, r"unknown questions.in_distribution 'won'. Did you mean 'own'\?"),
         ({"model": {"name": "smollm2-153m"}}, r"unknown model 'smollm2-153m'"),
     ],

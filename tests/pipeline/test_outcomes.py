@@ -2,8 +2,9 @@
 
 import pytest
 
-from nescio.pipeline.outcomes import choose_threshold, make_outcomes
-from nescio.records import Question, Reply, SampleGrade
+from nescio.confidence.second_opinion import SecondOpinion
+from nescio.pipeline.outcomes import choose_threshold, fit_opinion, make_outcomes, weigh_replies
+from nescio.records import Question, Reply, Sample, SampleGrade
 
 
 def ask(id="q", **fields):
@@ -154,3 +155,77 @@ def test_ungraded_replies_do_not_move_the_threshold():
     cases = [("incorrect", "London", False, None, 0.2), ("correct", "Paris", False, None, 0.9)]
 
     assert choose(*cases) == choose(*cases, ("ungraded", "London", False, None, 0.95), ("incorrect", "", None, None, 0.95)) == 0.9
+
+
+OPINION = SecondOpinion(weights=(1.0, 0.0), intercept=0.0, slope_of_answer=1.0, slope_of_reply=1.0)
+"""Refuses where the odds of the confidence times the likelihood of the first answer are below 1."""
+
+
+def weigh(log_probability=-1.0, greedy="Paris", failure=None, **reply):
+    """One reply after the second opinion."""
+    told = () if log_probability is None else (log_probability,)
+    said = [
+        Sample(question_id="q", index=1, text="Rome", log_probabilities=(-0.1,)),
+        Sample(question_id="q", index=0, text=greedy, log_probabilities=told, failure=failure),
+    ]
+    return weigh_replies([ask()], said, [Reply(question_id="q", **reply)], OPINION)[0]
+
+
+@pytest.mark.parametrize(
+    ("reply", "refused", "text"),
+    [
+        ({"confidence": 0.8, "refused": False, "text": "London"}, False, "Paris"),  # odds of 4 / e
+        ({"confidence": 0.8, "refused": True, "text": "I don't know.", "forced": "London"}, False, "Paris"),
+        ({"confidence": 0.7, "refused": True, "text": "I don't know."}, True, "I don't know."),  # 2.33 / e
+        ({"confidence": 0.7, "refused": False, "text": "London"}, True, ""),  # what was answered is held back
+    ],
+)
+def test_a_second_opinion_decides_with_the_reply(reply, refused, text):
+    """What is answered is the first answer, for that is what the opinion is about."""
+    weighed = weigh(**reply)
+
+    assert (weighed.refused, weighed.text, weighed.forced) == (refused, text, "Paris")
+    assert (weighed.confidence < 0.5) is refused
+
+
+@pytest.mark.parametrize(
+    "without",
+    [
+        {"confidence": None},
+        {"log_probability": None},
+        {"greedy": ""},
+        {"greedy": "", "failure": "too long"},
+    ],
+)
+def test_without_an_opinion_a_reply_stays(without):
+    """Nothing is known of the first answer, or the reply says nothing of how sure it is."""
+    reply = {"confidence": 0.9, "refused": True, "text": "I don't know.", "log_probability": -9.0, **without}
+
+    kept = {name: value for name, value in reply.items() if name in Reply.model_fields and name != "failure"}
+    assert weigh(**reply) == Reply(question_id="q", **kept)
+
+
+def test_the_opinion_is_fitted_to_greedy_answers_that_have_a_grade():
+    """Likely where right; invented questions are unknown, whatever their grade says."""
+    ids = [f"q{n}" for n in range(40)]
+    questions = [ask(id=id, **({"answers": [], "answerable": False} if n % 4 == 3 else {})) for n, id in enumerate(ids)]
+    right = [n % 2 == 0 for n in range(40)]
+    samples = [
+        sample
+        for id, known in zip(ids, right, strict=True)
+        for sample in (
+            Sample(question_id=id, index=0, text="Paris", log_probabilities=(-0.5 if known else -4.0,)),
+            Sample(question_id=id, index=1, text="Rome", log_probabilities=(-4.0 if known else -0.5,)),
+        )
+    ]
+    verdicts = ["correct" if known else "ungraded" if n % 4 == 3 else "incorrect" for n, known in enumerate(right)]
+    grades = [grade(verdict, "correct", id=id)[i] for id, verdict in zip(ids, verdicts, strict=True) for i in (0, 1)]
+    replies = [Reply(question_id=id, confidence=0.9 if known else 0.1) for id, known in zip(ids, right, strict=True)]
+    opinion = fit_opinion((questions, samples, grades), (questions, samples, grades), replies)
+
+    assert opinion.slope_of_reply > 0
+    assert opinion.slope_of_answer > 0
+    weighed = weigh_replies(questions, samples, replies, opinion)
+    assert [not reply.refused for reply in weighed] == right
+    unsure = [reply.model_copy(update={"confidence": None}) for reply in replies]
+    assert fit_opinion((questions, samples, grades), (questions, samples, grades), unsure) is None

@@ -26,7 +26,6 @@ def label(
     threshold: Annotated[
         float | None, typer.Option(help="Border of the share of right answers; the recipe's own if none.")
     ] = None,
-    draft: Annotated[bool, typer.Option("--draft", help="Show the model its own greedy answer and its likelihood.")] = False,
     balance: Annotated[float | None, typer.Option(help="Share of known questions; 0.5 if none is given.")] = None,
     keep_all: Annotated[bool, typer.Option("--keep-all", help="Keep every question, whatever the share of known ones.")] = False,
     limit: Annotated[int | None, typer.Option(help="At most so many questions.")] = None,
@@ -45,7 +44,6 @@ def label(
         read_records(grades, SampleGrade),
         recipe=recipe,
         threshold=threshold,
-        draft=draft,
         balance=None if keep_all else 0.5 if balance is None else balance,
         limit=limit,
         weight="samples" if weigh else "none",

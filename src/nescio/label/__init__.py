@@ -39,8 +39,6 @@ RECIPES: dict[str, Recipe] = {
 }
 TAKE_THRESHOLD = ("absolute", "idk", "decision")
 """Recipes that a threshold can be given to."""
-TAKE_DRAFT = ("decision",)
-"""Recipes whose model can be shown its own first answer."""
 
 S = TypeVar("S", Sample, SampleGrade)
 
@@ -62,7 +60,6 @@ def label_questions(
     *,
     recipe: str,
     threshold: float | None = None,
-    draft: bool = False,
     balance: float | None = 0.5,
     limit: int | None = None,
     weight: Literal["none", "samples"] = "none",
@@ -79,7 +76,6 @@ def label_questions(
         grades: Of these samples, in any order.
         recipe: A name in `RECIPES`.
         threshold: Border of the expected accuracy, in (0, 1], for recipes that have one; None is the recipe's own.
-        draft: Whether the model is to judge its own greedy answer, shown with its likelihood; for recipes that can.
         balance: Share of known questions, in (0, 1), the paper's by default; None keeps every question.
         limit: Most questions to keep.
         weight: `samples` weighs a row by 1 less the width of its accuracy's Wilson interval, scaled to a mean of 1: a label
@@ -91,8 +87,8 @@ def label_questions(
         ConfigError: The recipe is unknown, or an option is out of range or not the recipe's.
         DataError: Questions, samples and grades do not belong together, or the balance leaves no question.
     """
-    _check_options(recipe, threshold=threshold, draft=draft, balance=balance, limit=limit, weight=weight)
-    options = ({} if threshold is None else {"threshold": threshold}) | ({"draft": True} if draft else {})
+    _check_options(recipe, threshold=threshold, balance=balance, limit=limit, weight=weight)
+    options = {} if threshold is None else {"threshold": threshold}
     answers, others = _join(questions, samples, grades)
     made: dict[str, list[Label]] = {}
     known: dict[str, bool | None] = {}
@@ -143,15 +139,11 @@ def _weigh_by_samples(labels: Sequence[Label]) -> list[Label]:
     ]
 
 
-def _check_options(
-    recipe: str, *, threshold: float | None, draft: bool, balance: float | None, limit: int | None, weight: str
-) -> None:
+def _check_options(recipe: str, *, threshold: float | None, balance: float | None, limit: int | None, weight: str) -> None:
     if recipe not in RECIPES:
         raise ConfigError(describe_unknown("recipe", recipe, RECIPES))
     if threshold is not None and recipe not in TAKE_THRESHOLD:
         raise ConfigError(f"recipe '{recipe}' has no threshold; leave it out, or take one of {', '.join(TAKE_THRESHOLD)}")
-    if draft and recipe not in TAKE_DRAFT:
-        raise ConfigError(f"recipe '{recipe}' shows no draft; leave it out, or take one of {', '.join(TAKE_DRAFT)}")
     if threshold is not None and not 0 < threshold <= 1:
         raise ConfigError(f"the threshold must lie above 0 and be at most 1, got {threshold}")
     if balance is not None and not 0 < balance < 1:

@@ -9,7 +9,6 @@ import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from nescio.label.draft import render_with_draft
 from nescio.label.evidence import Evidence, answer_text, weigh_evidence
 from nescio.label.wording import choose_refusal_phrase, justify_in, refuse_in
 from nescio.models.prompt import (
@@ -38,7 +37,6 @@ NO_SAMPLES = LeftOut("no samples")
 NO_GRADE = LeftOut("no drawn answer has a grade")
 NO_GREEDY_GRADE = LeftOut("the greedy answer has no grade")
 NO_GOLD = LeftOut("no gold answer")
-NO_DRAFT = LeftOut("the greedy answer has no log-probabilities")
 NO_ROWS = LeftOut("this recipe trains on nothing")
 
 _VERBAL = {
@@ -192,12 +190,7 @@ def idk(
 
 
 def decision(
-    question: Question,
-    samples: Sequence[Sample],
-    grades: Sequence[SampleGrade],
-    *,
-    threshold: float | None = None,
-    draft: bool = False,
+    question: Question, samples: Sequence[Sample], grades: Sequence[SampleGrade], *, threshold: float | None = None
 ) -> list[Label] | LeftOut:
     """Ours: the structured reply. No drawn answer right: *refuse*; fewer than the threshold: *uncertain*; else *correct*.
 
@@ -209,14 +202,10 @@ def decision(
         samples: Of this question.
         grades: Of these samples.
         threshold: Expected accuracy from which on the decision is *correct*, in (0, 1]; None: 0.5.
-        draft: Whether the greedy answer and its likelihood stand below the question, for the model to judge.
     """
     evidence = weigh_evidence(question, samples, grades)
     if missing := _what_is_missing(evidence, samples):
         return missing
-    asked = render_with_draft(question, samples) if draft else render_question(question)
-    if asked is None:
-        return NO_DRAFT
     border = 0.5 if threshold is None else threshold
     accuracy = evidence.accuracy
     decided: Decision = "refuse" if accuracy == 0 else "uncertain" if accuracy < border else "correct"
@@ -231,8 +220,7 @@ def decision(
         justification=justify_in(question.language, decided),
         evidence_quality=quality,
     )
-    row = _make_label(question, evidence, prompt="structured", target=target, decided=decided)
-    return [row.model_copy(update={"question": asked})]
+    return [_make_label(question, evidence, prompt="structured", target=target, decided=decided)]
 
 
 def _label_by_tenths(

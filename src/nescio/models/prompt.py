@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from math import log
 from string import ascii_uppercase
 from typing import Any
 
@@ -68,25 +67,6 @@ def render_question(question: Question) -> str:
     """
     signs = option_signs(len(question.choices))
     return "\n".join([question.question, *(f"{s}. {option}" for s, option in zip(signs, question.choices, strict=True))])
-
-
-def render_draft(question: str, draft: str, log_likelihood: float) -> str:
-    r"""A question with the answer that the model gave before it was trained, and how likely that was.
-
-    The likelihood stands there in whole powers of two, as a digit: 9 for more than one half, 8 for more than a quarter, and so on
-    to 0. A digit is one token, and steps of equal ratio tell more of the small likelihoods of long answers than percentages do.
-
-    Args:
-        question: As rendered; its options and all.
-        draft: The untrained model's greedy answer.
-        log_likelihood: Of the draft, summed over its tokens, in nats; at most 0.
-
-    Examples:
-        >>> render_draft("Who won?", "Ada", -0.9)
-        'Who won?\nDraft: Ada\nLikelihood: 8 of 9'
-    """
-    halvings = max(0.0, -log_likelihood) / log(2)
-    return f"{question}\nDraft: {draft.strip() or 'none'}\nLikelihood: {max(0, 9 - int(halvings))} of 9"
 
 
 def option_signs(n: int) -> list[str]:

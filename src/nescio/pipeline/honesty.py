@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from nescio.confidence.second_opinion import SecondOpinion
 from nescio.config import HonestyConfig
 from nescio.errors import ConfigError, DataError, describe_unknown
 from nescio.pipeline.line import ADAPTER_FILES, Training, follow_line
-from nescio.pipeline.outcomes import choose_threshold, make_outcomes
+from nescio.pipeline.outcomes import choose_threshold, fit_opinion, make_outcomes, weigh_replies
 from nescio.records import Example, Label, Outcome, Prediction, Question, Reply, Sample, SampleGrade
 from nescio.run_folder import Progress, Run, Silence, identify_model
 from nescio.store import read_json, read_records, sha256_of_file, sha256_of_json, write_json, write_records
@@ -44,9 +45,14 @@ def _check_config(config: HonestyConfig) -> None:
     questions, label = config.questions, config.label
     if questions.in_distribution not in questions.test:
         raise ConfigError(describe_unknown("questions.in_distribution", questions.in_distribution, questions.test))
-    label_questions([], [], [], recipe=label.recipe, threshold=label.threshold, draft=label.draft)
+    label_questions([], [], [], recipe=label.recipe, threshold=label.threshold)
     if label.mix is not None:
         load_splits(label.mix)
+    if config.predict.second_opinion and label.recipe not in STRUCTURED:
+        raise ConfigError(
+            f"predict.second_opinion needs the probability of a decision, which replies of recipe '{label.recipe}' do not have; "
+            f"leave it out, or take one of {', '.join(STRUCTURED)}"
+        )
 
 
 def prepare_questions(run: HonestyRun) -> None:
@@ -143,7 +149,6 @@ def label(run: HonestyRun) -> None:
             _grades(run, "train"),
             recipe=config.recipe,
             threshold=config.threshold,
-            draft=config.draft,
             balance=None,  # the questions were chosen in balance before they were asked many times
             weight=config.weight,
             seed=run.config.seed,
@@ -188,11 +193,10 @@ def predict(run: HonestyRun) -> None:
     parts = _parts(run, "calibration")
     inputs = {
         "model": identify_model(run.config.model),
-        "predict": run.config.predict.model_dump(exclude={"threshold"}),
+        "predict": run.config.predict.model_dump(exclude={"threshold", "second_opinion"}),
         "recipe": run.config.label.recipe,
         "adapter": None if run.config.label.recipe in UNTRAINED else run.digests(ADAPTER_FILES),
         "questions": {part: run.digest(f"data/{part}.jsonl") for part in parts},
-        "drafts": {part: run.digest(f"samples/{part}.jsonl") for part in parts} if run.config.label.draft else None,
     }
 
     def work() -> str:
@@ -245,10 +249,9 @@ def _make_replier(run: HonestyRun) -> Callable[[Sequence[Question], str], list[R
             done += 1
             run.progress.advance("predict", done, len(questions), part)
 
-        asked = _show_drafts(run, questions, part) if run.config.label.draft else map(render_question, questions)
         predictions = predict_examples(
             loaded,
-            [question.model_copy(update={"question": text}) for question, text in zip(questions, asked, strict=True)],
+            [question.model_copy(update={"question": render_question(question)}) for question in questions],
             batch_size=config.batch_size,
             max_answer_chars=config.max_answer_chars,
             max_justification_chars=config.max_answer_chars,
@@ -258,15 +261,6 @@ def _make_replier(run: HonestyRun) -> Callable[[Sequence[Question], str], list[R
         return [_read_prediction(prediction) for prediction in predictions]
 
     return reply_structured if recipe in STRUCTURED else reply_freely
-
-
-def _show_drafts(run: HonestyRun, questions: Sequence[Question], part: str) -> list[str]:
-    """The questions, each with what the untrained model said of it; alone where it said nothing."""
-    from nescio.label.draft import render_with_draft
-    from nescio.models.prompt import render_question
-
-    greedy = {sample.question_id: [sample] for sample in _samples(run, part) if sample.index == 0}
-    return [render_with_draft(question, greedy.get(question.id, [])) or render_question(question) for question in questions]
 
 
 def _read_prediction(prediction: Prediction) -> Reply:
@@ -286,16 +280,19 @@ def evaluate(run: HonestyRun) -> None:
     """Grade the replies, choose the threshold on the calibration questions, and score what is tested."""
     config = run.config
     parts = _parts(run, "calibration")
+    asked = [*parts, "train"] if config.predict.second_opinion else parts
     inputs = {
         "evaluate": config.evaluate.model_dump(),
         "threshold": config.predict.threshold,
+        "second_opinion": config.predict.second_opinion,
         "recipe": config.label.recipe,
         "in_distribution": config.questions.in_distribution,
         "seed": config.seed,
         "files": {
             name: run.digest(name)
-            for part in parts
+            for part in asked
             for name in (f"data/{part}.jsonl", f"samples/{part}.jsonl", f"grades/{part}.jsonl", f"predictions/{part}.jsonl")
+            if (part, name) != ("train", "predictions/train.jsonl")
         },
     }
     outputs = ["scorecard.json", *(f"outcomes/{name}.jsonl" for name in config.questions.test)]
@@ -303,11 +300,13 @@ def evaluate(run: HonestyRun) -> None:
     def work() -> str:
         from nescio.evaluate_honesty import evaluate_honesty
 
+        opinion = _fit_opinion(run) if config.predict.second_opinion else None
         threshold = None
         if config.predict.threshold == "calibrated" and config.label.recipe in STRUCTURED:
-            threshold = choose_threshold(*_asked_and_replied(run, "calibration"))
+            threshold = choose_threshold(*_asked_and_replied(run, "calibration", opinion))
         outcomes = {
-            name: make_outcomes(*_asked_and_replied(run, f"test.{name}"), threshold=threshold) for name in config.questions.test
+            name: make_outcomes(*_asked_and_replied(run, f"test.{name}", opinion), threshold=threshold)
+            for name in config.questions.test
         }
         others = [name for name in outcomes if name != config.questions.in_distribution]
         scorecard = evaluate_honesty(
@@ -318,12 +317,14 @@ def evaluate(run: HonestyRun) -> None:
             seed=config.seed,
         )
         scorecard["threshold"] = threshold
+        scorecard["second_opinion"] = None if opinion is None else opinion.model_dump(mode="json")
         scorecard["in_distribution"] = config.questions.in_distribution
         scorecard["recipe"] = config.label.recipe
         for name, rows in outcomes.items():
             write_records(run.folder / "outcomes" / f"{name}.jsonl", rows)
         write_json(run.folder / "scorecard.json", scorecard)
-        return "refuses by its own words" if threshold is None else f"refuses below a confidence of {threshold:.3f}"
+        own = "refuses by its own words" if opinion is None else "refuses where both opinions together are against it"
+        return own if threshold is None else f"refuses below a confidence of {threshold:.3f}"
 
     run.stage("evaluate", inputs, outputs, work)
 
@@ -343,13 +344,16 @@ def report(run: HonestyRun) -> None:
         from nescio.report.honesty import pair_samples
 
         samples = [sample for part in parts for sample in _samples(run, part)]
+        scorecard = read_json(run.folder / "scorecard.json")
+        fitted = scorecard["second_opinion"]
+        opinion = None if fitted is None else SecondOpinion.model_validate(fitted)
         content = HonestyContent(
             title=run.config.report.title,
-            scorecard=read_json(run.folder / "scorecard.json"),
+            scorecard=scorecard,
             outcomes=read_outcomes(run.folder),
             questions={question.id: question for part in parts for question in _questions(run, part)},
             samples=pair_samples(samples, [grade for part in parts for grade in _grades(run, part)]),
-            replies={reply.question_id: reply.text for part in parts for reply in _replies(run, part)},
+            replies={reply.question_id: reply.text for part in parts for reply in _decided(run, part, opinion)},
             loss_curve=read_json(run.folder / "train.json")["steps"] if trained else [],
             label_counts=read_json(run.folder / "label.json"),
             settings=run.config.model_dump(),
@@ -383,8 +387,23 @@ def _parts(run: HonestyRun, *splits: str) -> list[str]:
     return [*splits, *(f"test.{name}" for name in run.config.questions.test)]
 
 
-def _asked_and_replied(run: HonestyRun, part: str) -> tuple[list[Question], list[SampleGrade], list[Reply]]:
-    return _questions(run, part), _grades(run, part), _replies(run, part)
+def _fit_opinion(run: HonestyRun) -> SecondOpinion | None:
+    of_train, of_calibration = (
+        (_questions(run, split), _samples(run, split), _grades(run, split)) for split in ("train", "calibration")
+    )
+    return fit_opinion(of_train, of_calibration, _replies(run, "calibration"))
+
+
+def _asked_and_replied(
+    run: HonestyRun, part: str, opinion: SecondOpinion | None
+) -> tuple[list[Question], list[SampleGrade], list[Reply]]:
+    return _questions(run, part), _grades(run, part), _decided(run, part, opinion)
+
+
+def _decided(run: HonestyRun, part: str, opinion: SecondOpinion | None) -> list[Reply]:
+    """The replies, with the second opinion weighed in where there is one."""
+    replies = _replies(run, part)
+    return replies if opinion is None else weigh_replies(_questions(run, part), _samples(run, part), replies, opinion)
 
 
 def _questions(run: HonestyRun, part: str) -> list[Question]:

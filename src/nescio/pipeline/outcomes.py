@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
+from nescio.confidence.second_opinion import SecondOpinion, fit_second_opinion
 from nescio.grade import grade_samples, holds_gold
+from nescio.label.evidence import answer_text, weigh_evidence
 from nescio.metrics import before_after_grid, honesty_score
 from nescio.records import Outcome, Question, Reply, Response, Sample, SampleGrade, Verdict
 
@@ -33,6 +35,68 @@ def make_outcomes(
     by_id = {reply.question_id: reply for reply in replies}
     graded = _grade_replies(questions, by_id)
     return [_join(q, verdicts[q.id], by_id[q.id], *graded[q.id], threshold=threshold) for q in questions]
+
+
+Asked = tuple[Sequence[Question], Sequence[Sample], Sequence[SampleGrade]]
+"""Questions with the untrained model's samples and their grades."""
+
+
+def fit_opinion(train: Asked, calibration: Asked, replies: Sequence[Reply]) -> SecondOpinion | None:
+    """Fit the second opinion to the greedy answers.
+
+    Args:
+        train: What was trained on.
+        calibration: What was not.
+        replies: Of the trained model to the calibration questions.
+
+    Returns:
+        None where there are no known questions, or no unknown ones, to fit it to.
+    """
+    confidences = {reply.question_id: reply.confidence for reply in replies if reply.confidence is not None}
+    held = [(greedy, known, confidences.get(greedy.question_id)) for greedy, known in _tell_known(*calibration)]
+    return fit_second_opinion(_tell_known(*train), [(greedy, known, sure) for greedy, known, sure in held if sure is not None])
+
+
+def _tell_known(
+    questions: Sequence[Question], samples: Sequence[Sample], grades: Sequence[SampleGrade]
+) -> list[tuple[Sample, bool]]:
+    """The greedy answers, and whether what was asked is known; none of which nobody can tell."""
+    asked = {question.id: question for question in questions}
+    graded = {grade.question_id: [grade] for grade in grades if grade.index == 0}
+    greedy = [sample for sample in samples if sample.index == 0 and sample.question_id in asked]
+    told = [(s, weigh_evidence(asked[s.question_id], [s], graded.get(s.question_id, [])).known) for s in greedy]
+    return [(sample, known) for sample, known in told if known is not None]
+
+
+def weigh_replies(
+    questions: Sequence[Question], samples: Sequence[Sample], replies: Sequence[Reply], opinion: SecondOpinion
+) -> list[Reply]:
+    """Let the second opinion weigh in: refuse where both together say that the model rather does not know.
+
+    What is answered is the untrained model's greedy answer, for that is what the opinion is about. A refusal that only both
+    together come to has no words.
+
+    Args:
+        questions: What was asked.
+        samples: Of the untrained model, the greedy ones among them.
+        replies: Of the trained model, one a question. Those without a confidence stay as they are, as do those to questions
+            whose greedy answer is empty or has no log-probabilities.
+        opinion: As fitted.
+    """
+    asked = {question.id: question for question in questions}
+    greedy = {sample.question_id: sample for sample in samples if sample.index == 0}
+    return [_weigh(asked[reply.question_id], greedy.get(reply.question_id), reply, opinion) for reply in replies]
+
+
+def _weigh(question: Question, greedy: Sample | None, reply: Reply, opinion: SecondOpinion) -> Reply:
+    if greedy is None or reply.confidence is None:
+        return reply
+    confidence, answer = opinion.weigh(reply.confidence, greedy), answer_text(question, greedy)
+    if confidence is None or not answer:
+        return reply
+    refused = confidence < 0.5
+    said = (reply.text if reply.refused else "") if refused else answer
+    return reply.model_copy(update={"text": said, "refused": refused, "confidence": confidence, "forced": answer})
 
 
 def choose_threshold(questions: Sequence[Question], before: Sequence[SampleGrade], replies: Sequence[Reply]) -> float | None:
