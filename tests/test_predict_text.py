@@ -6,8 +6,18 @@ import pytest
 
 from nescio.errors import ConfigError
 from nescio.label import RECIPES
-from nescio.models.prompt import HONESTY_PROMPT, IDK_REFUSAL, REFUSAL, SHORT_ANSWER_PROMPT, SURE_QUERY
-from nescio.predict_text import REPLY_FORMS, predict_replies
+from nescio.models.prompt import (
+    HONESTY_PROMPT,
+    IDK_REFUSAL,
+    PROMPTS,
+    REFUSAL,
+    SHORT_ANSWER_PROMPT,
+    SURE_QUERY,
+    encode_messages,
+    render_question,
+)
+from nescio.models.torch_sampler import TorchSampler
+from nescio.predict_text import BESIDE, REPLY_FORMS, predict_replies, speak
 from nescio.records import Question, Sample
 
 
@@ -144,3 +154,36 @@ def test_unknown_recipe_is_one_line():
     """The structured recipe has no form in free text either."""
     with pytest.raises(ConfigError, match=r"unknown recipe 'absolut'. Did you mean 'absolute'"):
         predict(["Paris"], "absolut")
+
+
+@pytest.mark.parametrize("recipe", BESIDE)
+def test_what_it_would_rather_say_is_told_by_the_first_tokens(tiny_model, recipe):
+    """Log P(the likeliest token that does not open a refusal) - log P(the one that does), by a pass of the model itself."""
+    import torch
+
+    tiny = tiny_model("llama")
+    questions = [question(str(n)) for n in range(5)]
+    spoken = speak(TorchSampler(tiny, max_rows=3), questions, recipe=recipe, max_new_tokens=4)
+
+    (refusing,) = tiny.tokenizer("I", add_special_tokens=False)["input_ids"]
+    for asked in questions:
+        ids = list(encode_messages(tiny.tokenizer, PROMPTS["honesty"](render_question(asked), None)))
+        with torch.no_grad():
+            likely = tiny.model(input_ids=torch.tensor([ids])).logits[0, -1].log_softmax(-1)
+        refusal = likely[refusing].item()
+        likely[refusing] = float("-inf")
+        assert spoken[asked.id].log_odds == pytest.approx(likely.max().item() - refusal, abs=2e-4)
+        assert not spoken[asked.id].answer.startswith("I")
+
+
+def test_questions_that_fail_are_not_spoken_of(tiny_model):
+    """One is longer than the model's window; the others are answered all the same."""
+    long = question("long", context="so " * 5000)
+
+    assert set(speak(TorchSampler(tiny_model("llama")), [question("1"), long, question("2")], recipe="absolute")) == {"1", "2"}
+
+
+def test_only_some_recipes_can_be_learnt_beside():
+    """R-Tuning never refuses, and others open a refusal as they open an answer."""
+    with pytest.raises(ConfigError, match=r"unknown recipe to learn beside 'r_tuning'"):
+        speak(Script(str), [question("1")], recipe="r_tuning")

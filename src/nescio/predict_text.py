@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from nescio.errors import ConfigError, describe_unknown
@@ -36,6 +37,66 @@ REPLY_FORMS: dict[str, ReplyForm] = {
     "r_tuning_refusal": ReplyForm("plain", forbidden=("I", "That is", "The answer is not")),
 }
 """By the recipe that a model was trained with."""
+
+
+BESIDE = ("absolute", "multisample")
+"""Recipes that can be learnt beside a structured one: every refusal begins with one token that no answer begins with."""
+
+
+class Spoken(NamedTuple):
+    """What a model would say in free text if it answered, and how much rather it would say that than refuse."""
+
+    answer: str
+    log_odds: float
+    """Log-probability of the answer's first token less that of the refusal's, in nats: below 0 it refuses."""
+
+
+def speak(
+    engine: SamplingEngine,
+    questions: Sequence[Question],
+    *,
+    recipe: str,
+    max_new_tokens: int = 48,
+    on_progress: Callable[[int], None] | None = None,
+) -> dict[str, Spoken]:
+    """Ask a model in free text how it would answer, and whether it would.
+
+    An answer has to win against the refusal: where a question is worded in a new way, both lose probability together.
+
+    Args:
+        engine: The trained model, embedded.
+        questions: With distinct ids.
+        recipe: A name in `BESIDE`, which the model was trained with.
+        max_new_tokens: Of an answer.
+        on_progress: Called with the number of questions that are answered.
+
+    Returns:
+        By question id; nothing of questions that failed.
+
+    Raises:
+        ConfigError: The recipe is not in `BESIDE`.
+    """
+    if recipe not in BESIDE:
+        raise ConfigError(describe_unknown("recipe to learn beside", recipe, BESIDE))
+    form = REPLY_FORMS[recipe]
+    requests = [_make_request(question, form) for question in questions]
+    refusals = engine.draw([replace(request, options=form.forbidden) for request in requests], DrawSettings())
+    answers = engine.draw(
+        [replace(request, forbidden=form.forbidden) for request in requests],
+        DrawSettings(max_new_tokens=max_new_tokens),
+        on_done=on_progress,
+    )
+    return {
+        answer.question_id: Spoken(answer.text, _first_token_log_odds(refusal, answer))
+        for refusal, answer in zip(refusals, answers, strict=True)
+        if not (refusal.failure or answer.failure)
+    }
+
+
+def _first_token_log_odds(refusal: Sample, answer: Sample) -> float:
+    """The answer's probabilities are those where the refusal is forbidden: given that the model does not refuse."""
+    refuses = min(refusal.option_log_likelihoods[0], -1e-6)
+    return math.log(-math.expm1(refuses)) + answer.log_probabilities[0] - refuses
 
 
 def predict_replies(

@@ -226,6 +226,8 @@ class Reply(Record):
     """Whether the reply is a refusal where its form says so; None where that is for the grader to find out."""
     confidence: Probability | None = None
     """That answering is right, before any calibration; None where the recipe states none."""
+    answer_log_odds: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    """How much rather it would answer than refuse in free text, in nats at the first token; None where that was not asked."""
     forced: str | None = None
     """The reply when it may not refuse, which may be the same; None where that was not asked or not answered."""
     failure: str | None = None

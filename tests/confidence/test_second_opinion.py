@@ -17,18 +17,17 @@ def answer(*log_probabilities, **fields):
 
 
 def make_data(n, *, seed, reply_tells=1.0, known_share=0.5):
-    """Answers and confidences of n questions; both tell known from unknown, each with noise of its own."""
+    """Answers and log-odds of n questions; both tell known from unknown, each with noise of its own."""
     chance = np.random.default_rng(seed)
     known = chance.random(n) < known_share
     sums = -np.abs(chance.normal(np.where(known, 1.0, 4.0), 1.5))
     log_odds = chance.normal(np.where(known, reply_tells, -reply_tells), 1.0)
-    confidences = 1 / (1 + np.exp(-log_odds))
-    return [(answer(total / 2, total / 2), bool(k), float(c)) for total, k, c in zip(sums, known, confidences, strict=True)]
+    return [(answer(total / 2, total / 2), bool(k), float(own)) for total, k, own in zip(sums, known, log_odds, strict=True)]
 
 
 def weigh_all(opinion, rows):
     """Probabilities, and what is known."""
-    return np.array([opinion.weigh(sure, greedy) for greedy, _, sure in rows]), np.array([known for _, known, _ in rows])
+    return np.array([opinion.weigh(own, greedy) for greedy, _, own in rows]), np.array([known for _, known, _ in rows])
 
 
 def balanced_accuracy(says_known, known):
@@ -37,27 +36,26 @@ def balanced_accuracy(says_known, known):
 
 
 def test_log_odds_are_added():
-    """A confidence of 3/4 has odds of 3, and a likelihood of e^-1 lowers them by e."""
+    """A likelihood of e^-1 lowers odds of 3 by e."""
     odds = 3 / math.e
-    assert PLAIN.weigh(0.75, answer(-0.4, -0.6)) == pytest.approx(odds / (1 + odds))
+    assert PLAIN.weigh(math.log(3), answer(-0.4, -0.6)) == pytest.approx(odds / (1 + odds))
     halved = PLAIN.model_copy(update={"slope_of_reply": 0.0, "slope_of_answer": 0.5, "intercept": 1.0})
-    assert halved.weigh(0.75, answer(-0.4, -0.6)) == pytest.approx(0.5)
+    assert halved.weigh(7.0, answer(-0.4, -0.6)) == pytest.approx(0.5)
     first = PLAIN.model_copy(update={"weights": (0.0, 2.0)})
-    assert first.weigh(0.5, answer(-0.4, -9.0)) == pytest.approx(1 / (1 + math.exp(0.8)))
+    assert first.weigh(0.0, answer(-0.4, -9.0)) == pytest.approx(1 / (1 + math.exp(0.8)))
 
 
 @pytest.mark.parametrize("greedy", [answer(), answer(-1.0, failure="too long")])
 def test_an_answer_without_log_probabilities_has_no_opinion(greedy):
     """Nothing is made up for it."""
     assert read_features(greedy) is None
-    assert PLAIN.weigh(0.9, greedy) is None
+    assert PLAIN.weigh(2.0, greedy) is None
 
 
-@pytest.mark.parametrize("confidence", [0.0, 1.0])
-def test_a_sure_reply_can_be_outvoted(confidence):
-    """Log-odds are clipped, so that no opinion is beyond appeal."""
-    assert 0.0 < PLAIN.weigh(confidence, answer(-1.0)) < 1.0
-    assert PLAIN.weigh(1.0, answer(-20.0)) < 0.5
+def test_log_odds_far_out_do_not_overflow():
+    """However sure either is."""
+    assert PLAIN.weigh(-1e6, answer(-1.0)) == 0.0
+    assert PLAIN.weigh(1e6, answer(-1.0)) == 1.0
 
 
 def test_both_together_tell_more_than_each_alone():
@@ -91,7 +89,7 @@ def test_a_reply_that_points_the_wrong_way_is_not_believed():
 
     assert opinion.slope_of_reply == 0.0
     assert opinion.slope_of_answer > 0.0
-    assert opinion.weigh(0.1, answer(-1.0)) == opinion.weigh(0.9, answer(-1.0))
+    assert opinion.weigh(-2.0, answer(-1.0)) == opinion.weigh(2.0, answer(-1.0))
 
 
 @pytest.mark.parametrize("side", [True, False])

@@ -173,21 +173,29 @@ def test_mixed_recipe_trains_on_labels_and_examples(world, copied, tmp_path):
     assert stopper.begun == ["label", "train"]
 
 
-def test_second_opinion_asks_nobody_again(world, copied, drawn):
-    """It is fitted to what lies there; where both together answer, the first answer is said, right or wrong as it was."""
-    recorder = run_again(world, copied, predict={"second_opinion": True, "threshold": "own"})
+def test_two_opinions_decide_together(world, copied, drawn):
+    """Rows of both recipes are learnt; fitting the opinion asks nobody again; the answer is the one in free text."""
+    rows = len(read_records(copied / "labels.jsonl", Label))
+    recorder = run_again(world, copied, until="predict", label={"beside": "absolute"})
+    labels = {row.id: row for row in read_records(copied / "labels.jsonl", Label)}
 
-    assert recorder.begun == ["evaluate", "report"]
+    assert recorder.begun == ["label", "train", "predict"]
+    assert len(labels) == 2 * rows
+    assert read_json(copied / "label.json")["rows of absolute"] == rows
+    assert {labels[id].prompt for id in labels if id.endswith("#absolute")} == {"honesty"}
+    drawn.clear()
+    both = {"second_opinion": True, "threshold": "own"}
+    assert run_again(world, copied, label={"beside": "absolute"}, predict=both).begun == ["evaluate", "report"]
     assert not drawn
     fitted = SecondOpinion.model_validate(read_json(copied / "scorecard.json")["second_opinion"])
     for name in ("own", "far"):
         greedy = {s.question_id: s for s in read_records(copied / "samples" / f"test.{name}.jsonl", Sample) if s.index == 0}
-        sure = {r.question_id: r.confidence for r in read_records(copied / "predictions" / f"test.{name}.jsonl", Reply)}
+        replies = {r.question_id: r for r in read_records(copied / "predictions" / f"test.{name}.jsonl", Reply)}
         for row in read_records(copied / "outcomes" / f"{name}.jsonl", Outcome):
-            told = fitted.weigh(sure[row.question_id], greedy[row.question_id])
+            told = fitted.weigh(replies[row.question_id].answer_log_odds, greedy[row.question_id])
             assert row.confidence == pytest.approx(told)
-            assert row.after == ("idk" if told < 0.5 else row.before)
-            assert row.forced == row.before
+            assert (row.after == "idk") is (told < 0.5)
+            assert told < 0.5 or row.after == row.forced
 
 
 def test_second_run_skips_every_stage(world, finished, drawn):
@@ -391,7 +399,9 @@ def test_a_changed_file_is_read_again_whatever_its_name(other_world, tmp_path):
         ({"label": {"recipe": "decisions"}}, r"unknown recipe 'decisions'. Did you mean 'decision'\?"),
         ({"label": {"recipe": "idk", "mix": "nowhere"}}, r"data folder 'nowhere' does not exist"),
         ({"label": {"recipe": "multisample", "threshold": 0.5}}, r"recipe 'multisample' has no threshold"),
-        ({"label": {"recipe": "idk"}, "predict": {"second_opinion": True}}, r"which replies of recipe 'idk' do not have"),
+        ({"predict": {"second_opinion": True}}, r"set label.beside=absolute for it to learn that"),
+        ({"label": {"recipe": "idk", "beside": "absolute"}}, r"label.beside is for recipe 'decision' alone, not for 'idk'"),
+        ({"label": {"beside": "absolut"}}, r"unknown label.beside 'absolut'. Did you mean 'absolute'\?"),
         ({"questions": {"in_distribution": "won"}}, r"unknown questions.in_distribution 'won'. Did you mean 'own'\?"),
         ({"model": {"name": "smollm2-153m"}}, r"unknown model 'smollm2-153m'"),
     ],

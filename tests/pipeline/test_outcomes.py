@@ -158,50 +158,44 @@ def test_ungraded_replies_do_not_move_the_threshold():
 
 
 OPINION = SecondOpinion(weights=(1.0, 0.0), intercept=0.0, slope_of_answer=1.0, slope_of_reply=1.0)
-"""Refuses where the odds of the confidence times the likelihood of the first answer are below 1."""
+"""Refuses where the log-odds of answering and the log-likelihood of the first answer together are below 0."""
 
 
-def weigh(log_probability=-1.0, greedy="Paris", failure=None, **reply):
+def weigh(log_probability=-1.0, failure=None, **reply):
     """One reply after the second opinion."""
     told = () if log_probability is None else (log_probability,)
     said = [
         Sample(question_id="q", index=1, text="Rome", log_probabilities=(-0.1,)),
-        Sample(question_id="q", index=0, text=greedy, log_probabilities=told, failure=failure),
+        Sample(question_id="q", index=0, text="Paris", log_probabilities=told, failure=failure),
     ]
-    return weigh_replies([ask()], said, [Reply(question_id="q", **reply)], OPINION)[0]
+    return weigh_replies(said, [Reply(question_id="q", **reply)], OPINION)[0]
 
 
 @pytest.mark.parametrize(
     ("reply", "refused", "text"),
     [
-        ({"confidence": 0.8, "refused": False, "text": "London"}, False, "Paris"),  # odds of 4 / e
-        ({"confidence": 0.8, "refused": True, "text": "I don't know.", "forced": "London"}, False, "Paris"),
-        ({"confidence": 0.7, "refused": True, "text": "I don't know."}, True, "I don't know."),  # 2.33 / e
-        ({"confidence": 0.7, "refused": False, "text": "London"}, True, ""),  # what was answered is held back
+        ({"answer_log_odds": 1.1, "refused": False, "text": "London"}, False, "Oslo"),
+        ({"answer_log_odds": 1.1, "refused": True, "text": "I don't know."}, False, "Oslo"),
+        ({"answer_log_odds": 0.9, "refused": True, "text": "I don't know."}, True, "I don't know."),
+        ({"answer_log_odds": 0.9, "refused": False, "text": "London"}, True, ""),  # what was answered is held back
     ],
 )
 def test_a_second_opinion_decides_with_the_reply(reply, refused, text):
-    """What is answered is the first answer, for that is what the opinion is about."""
-    weighed = weigh(**reply)
+    """What is answered is what the model says in free text, for that is what had to win against the refusal."""
+    weighed = weigh(forced="Oslo", **reply)
 
-    assert (weighed.refused, weighed.text, weighed.forced) == (refused, text, "Paris")
+    assert (weighed.refused, weighed.text, weighed.forced) == (refused, text, "Oslo")
     assert (weighed.confidence < 0.5) is refused
 
 
 @pytest.mark.parametrize(
-    "without",
-    [
-        {"confidence": None},
-        {"log_probability": None},
-        {"greedy": ""},
-        {"greedy": "", "failure": "too long"},
-    ],
+    "without", [{"answer_log_odds": None}, {"forced": None}, {"forced": ""}, {"log_probability": None}, {"failure": "too long"}]
 )
 def test_without_an_opinion_a_reply_stays(without):
-    """Nothing is known of the first answer, or the reply says nothing of how sure it is."""
-    reply = {"confidence": 0.9, "refused": True, "text": "I don't know.", "log_probability": -9.0, **without}
+    """Nothing is known of the first answer, or of what the model would rather say."""
+    reply = {"answer_log_odds": 5.0, "refused": True, "text": "I don't know.", "forced": "Oslo", **without}
 
-    kept = {name: value for name, value in reply.items() if name in Reply.model_fields and name != "failure"}
+    kept = {name: value for name, value in reply.items() if name not in ("failure", "log_probability")}
     assert weigh(**reply) == Reply(question_id="q", **kept)
 
 
@@ -220,12 +214,14 @@ def test_the_opinion_is_fitted_to_greedy_answers_that_have_a_grade():
     ]
     verdicts = ["correct" if known else "ungraded" if n % 4 == 3 else "incorrect" for n, known in enumerate(right)]
     grades = [grade(verdict, "correct", id=id)[i] for id, verdict in zip(ids, verdicts, strict=True) for i in (0, 1)]
-    replies = [Reply(question_id=id, confidence=0.9 if known else 0.1) for id, known in zip(ids, right, strict=True)]
-    opinion = fit_opinion((questions, samples, grades), (questions, samples, grades), replies)
+    asked = (questions, samples, grades)
+    replies = [
+        Reply(question_id=id, answer_log_odds=2.0 if known else -2.0, forced="Paris")
+        for id, known in zip(ids, right, strict=True)
+    ]
+    opinion = fit_opinion(asked, asked, replies)
 
     assert opinion.slope_of_reply > 0
     assert opinion.slope_of_answer > 0
-    weighed = weigh_replies(questions, samples, replies, opinion)
-    assert [not reply.refused for reply in weighed] == right
-    unsure = [reply.model_copy(update={"confidence": None}) for reply in replies]
-    assert fit_opinion((questions, samples, grades), (questions, samples, grades), unsure) is None
+    assert [not reply.refused for reply in weigh_replies(samples, replies, opinion)] == right
+    assert fit_opinion(asked, asked, [reply.model_copy(update={"answer_log_odds": None}) for reply in replies]) is None

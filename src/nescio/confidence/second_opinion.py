@@ -1,6 +1,6 @@
 """A second opinion beside the trained model's: how likely its own first answer was, before it was trained.
 
-What training teaches about refusing hangs on how questions are worded and what they are about; the answer's likelihood less so.
+What training teaches about refusing hangs on what questions are about and how they are worded; the answer's likelihood less so.
 Each opinion is a log-odds that the model knows the answer. Both are fitted to as many known as unknown questions and brought to
 scale on calibration questions, and then they are added: a product of experts, with nothing chosen by hand.
 """
@@ -16,12 +16,9 @@ from nescio.records import Record, Sample
 
 FloatArray = NDArray[np.float64]
 
-PROBABILITY_CLIP = 1e-4
-"""Probabilities are clipped to [PROBABILITY_CLIP, 1 - PROBABILITY_CLIP] before their log-odds are taken."""
-
 
 class SecondOpinion(Record):
-    """Log-odds that the model knows: slope_of_reply * logit(confidence) + slope_of_answer * (weights @ features + intercept)."""
+    """Log-odds that the model knows: slope_of_reply * its own log-odds + slope_of_answer * (weights @ features + intercept)."""
 
     weights: tuple[float, float]
     """Of the log-likelihood of the greedy answer and of that of its first token, in nats."""
@@ -30,13 +27,13 @@ class SecondOpinion(Record):
     slope_of_answer: float
     """1 / temperature of the opinion on the answer."""
     slope_of_reply: float
-    """1 / temperature of the trained model's confidence."""
+    """1 / temperature of the trained model's own opinion."""
 
-    def weigh(self, confidence: float, greedy: Sample) -> float | None:
+    def weigh(self, log_odds: float, greedy: Sample) -> float | None:
         """The probability that the model knows the answer, by both opinions.
 
         Args:
-            confidence: Of the trained model, that it need not refuse; in [0, 1].
+            log_odds: Of the trained model, that it would answer rather than refuse.
             greedy: The untrained model's greedy answer.
 
         Returns:
@@ -46,8 +43,8 @@ class SecondOpinion(Record):
         if features is None:
             return None
         of_answer = float(np.dot(self.weights, features)) + self.intercept
-        log_odds = self.slope_of_reply * float(_logit(np.array(confidence))) + self.slope_of_answer * of_answer
-        return float(0.5 * (1.0 + np.tanh(0.5 * log_odds)))
+        total = self.slope_of_reply * log_odds + self.slope_of_answer * of_answer
+        return float(0.5 * (1.0 + np.tanh(0.5 * total)))
 
 
 def read_features(greedy: Sample) -> tuple[float, float] | None:
@@ -67,7 +64,7 @@ def fit_second_opinion(
 
     Args:
         train: The greedy answer to each training question, and whether that is right.
-        calibration: The same of questions that were not trained on, with the trained model's confidence.
+        calibration: The same of questions that were not trained on, with the trained model's log-odds.
 
     Returns:
         None where either has no known or no unknown question with log-probabilities.
@@ -77,13 +74,13 @@ def fit_second_opinion(
         Guo et al., On Calibration of Modern Neural Networks, ICML 2017, section 4.2 (temperature).
     """
     learnt = [(features, known) for sample, known in train if (features := read_features(sample))]
-    held = [(features, known, confidence) for sample, known, confidence in calibration if (features := read_features(sample))]
+    held = [(features, known, own) for sample, known, own in calibration if (features := read_features(sample))]
     if len({known for _, known in learnt}) < 2 or len({known for _, known, _ in held}) < 2:
         return None
     weights, intercept = _fit(np.array([features for features, _ in learnt]), [known for _, known in learnt])
     known = [known for _, known, _ in held]
     of_answer = np.array([features for features, _, _ in held]) @ weights + intercept
-    of_reply = _logit(np.array([confidence for _, _, confidence in held]))
+    of_reply = np.array([own for _, _, own in held])
     return SecondOpinion(
         weights=(float(weights[0]), float(weights[1])),
         intercept=intercept,
@@ -103,8 +100,3 @@ def _fit_slope(log_odds: FloatArray, known: Sequence[bool]) -> float:
     """At least 0: an opinion that points the wrong way on calibration questions is not believed at all."""
     weights, _ = _fit(log_odds[:, None], known, intercept=False)
     return max(0.0, float(weights[0]))
-
-
-def _logit(probability: FloatArray) -> FloatArray:
-    clipped = np.clip(probability, PROBABILITY_CLIP, 1.0 - PROBABILITY_CLIP)
-    return np.asarray(np.log(clipped) - np.log1p(-clipped))

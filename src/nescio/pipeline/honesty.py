@@ -6,6 +6,7 @@ data, sample, grade, label, train, predict, evaluate, report; samples are shared
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from nescio.confidence.second_opinion import SecondOpinion
@@ -13,6 +14,7 @@ from nescio.config import HonestyConfig
 from nescio.errors import ConfigError, DataError, describe_unknown
 from nescio.pipeline.line import ADAPTER_FILES, Training, follow_line
 from nescio.pipeline.outcomes import choose_threshold, fit_opinion, make_outcomes, weigh_replies
+from nescio.predict_text import BESIDE, Spoken
 from nescio.records import Example, Label, Outcome, Prediction, Question, Reply, Sample, SampleGrade
 from nescio.run_folder import Progress, Run, Silence, identify_model
 from nescio.store import read_json, read_records, sha256_of_file, sha256_of_json, write_json, write_records
@@ -48,10 +50,15 @@ def _check_config(config: HonestyConfig) -> None:
     label_questions([], [], [], recipe=label.recipe, threshold=label.threshold)
     if label.mix is not None:
         load_splits(label.mix)
-    if config.predict.second_opinion and label.recipe not in STRUCTURED:
+    if label.beside is not None:
+        if label.beside not in BESIDE:
+            raise ConfigError(describe_unknown("label.beside", label.beside, BESIDE))
+        if label.recipe not in STRUCTURED:
+            raise ConfigError(f"label.beside is for recipe '{STRUCTURED[0]}' alone, not for '{label.recipe}'; leave it out")
+    elif config.predict.second_opinion:
         raise ConfigError(
-            f"predict.second_opinion needs the probability of a decision, which replies of recipe '{label.recipe}' do not have; "
-            f"leave it out, or take one of {', '.join(STRUCTURED)}"
+            "predict.second_opinion weighs what the model would say in free text; "
+            f"set label.beside={BESIDE[0]} for it to learn that, or leave it out"
         )
 
 
@@ -141,24 +148,30 @@ def label(run: HonestyRun) -> None:
     def work() -> str:
         from nescio.label import label_questions
 
-        samples = _samples(run, "train")
+        samples, grades = _samples(run, "train"), _grades(run, "train")
         asked = {sample.question_id for sample in samples}
-        made = label_questions(
-            [question for question in _questions(run, "train") if question.id in asked],
+        questions = [question for question in _questions(run, "train") if question.id in asked]
+        make = partial(
+            label_questions,
+            questions,
             samples,
-            _grades(run, "train"),
-            recipe=config.recipe,
-            threshold=config.threshold,
+            grades,
             balance=None,  # the questions were chosen in balance before they were asked many times
             weight=config.weight,
             seed=run.config.seed,
         )
+        made = make(recipe=config.recipe, threshold=config.threshold)
+        beside = [
+            row.model_copy(update={"id": f"{row.id}#{config.beside}"})
+            for row in (make(recipe=config.beside).labels if config.beside else [])
+        ]
         if not made.labels and config.recipe not in UNTRAINED:
             counted = ", ".join(f"{count} {name}" for name, count in made.counts.items() if count)
             raise DataError(f"recipe '{config.recipe}' makes no row to train on ({counted}); ask other questions")
-        write_records(run.folder / "labels.jsonl", made.labels)
-        write_json(run.folder / "label.json", made.counts)
-        return ", ".join(f"{count} {name}" for name, count in made.counts.items() if count)
+        counts = made.counts | ({f"rows of {config.beside}": len(beside)} if beside else {})
+        write_records(run.folder / "labels.jsonl", [*made.labels, *beside])
+        write_json(run.folder / "label.json", counts)
+        return ", ".join(f"{count} {name}" for name, count in counts.items() if count)
 
     run.stage("label", inputs, ["labels.jsonl", "label.json"], work)
 
@@ -195,6 +208,7 @@ def predict(run: HonestyRun) -> None:
         "model": identify_model(run.config.model),
         "predict": run.config.predict.model_dump(exclude={"threshold", "second_opinion"}),
         "recipe": run.config.label.recipe,
+        "beside": run.config.label.beside,
         "adapter": None if run.config.label.recipe in UNTRAINED else run.digests(ADAPTER_FILES),
         "questions": {part: run.digest(f"data/{part}.jsonl") for part in parts},
     }
@@ -221,9 +235,9 @@ def predict(run: HonestyRun) -> None:
 def _make_replier(run: HonestyRun) -> Callable[[Sequence[Question], str], list[Reply]]:
     from nescio.models.load import load_adapted_model, load_model
     from nescio.models.torch_sampler import TorchSampler
-    from nescio.predict_text import predict_replies
+    from nescio.predict_text import predict_replies, speak
 
-    model, config, recipe = run.config.model, run.config.predict, run.config.label.recipe
+    model, config, recipe, beside = run.config.model, run.config.predict, run.config.label.recipe, run.config.label.beside
     where = {"dtype": model.dtype, "device": model.device}
     untrained = recipe in UNTRAINED
     loaded = load_model(model.name, **where) if untrained else load_adapted_model(model.name, run.folder / "adapter", **where)
@@ -242,6 +256,16 @@ def _make_replier(run: HonestyRun) -> Callable[[Sequence[Question], str], list[R
         from nescio.models.prompt import render_question
         from nescio.predict import predict as predict_examples
 
+        spoken: dict[str, Spoken] = {}
+        if beside is not None:
+            spoken = speak(
+                TorchSampler(loaded, max_rows=config.batch_size),
+                questions,
+                recipe=beside,
+                max_new_tokens=config.max_new_tokens,
+                on_progress=lambda done: run.progress.advance("predict", done, len(questions), f"{part}, in free text"),
+            )
+
         done = 0
 
         def count(_: Prediction) -> None:
@@ -255,23 +279,28 @@ def _make_replier(run: HonestyRun) -> Callable[[Sequence[Question], str], list[R
             batch_size=config.batch_size,
             max_answer_chars=config.max_answer_chars,
             max_justification_chars=config.max_answer_chars,
-            force_answers=config.forced,
+            force_answers=config.forced and beside is None,
             on_prediction=count,
         )
-        return [_read_prediction(prediction) for prediction in predictions]
+        return [_read_prediction(prediction, spoken.get(prediction.id)) for prediction in predictions]
 
     return reply_structured if recipe in STRUCTURED else reply_freely
 
 
-def _read_prediction(prediction: Prediction) -> Reply:
-    """A structured reply as one: refusing is the decision to refuse, and its probability says how sure the rest is."""
+def _read_prediction(prediction: Prediction, spoken: Spoken | None) -> Reply:
+    """A structured reply as one: refusing is the decision to refuse, and its probability says how sure the rest is.
+
+    Where it was also asked in free text, what it says there if it may not refuse is its forced answer.
+    """
+    # Under another decision than *correct* the answer may be hedged; what it would have answered stands beside it.
+    forced = prediction.forced_answer if prediction.decision == "refuse" else None
     return Reply(
         question_id=prediction.id,
         text=prediction.answer or "",
         refused=None if prediction.decision is None else prediction.decision == "refuse",
         confidence=None if prediction.probabilities is None else 1.0 - min(1.0, prediction.probabilities["refuse"]),
-        # Under another decision than *correct* the answer may be hedged; what it would have answered stands beside it.
-        forced=prediction.forced_answer if prediction.decision == "refuse" else None,
+        answer_log_odds=spoken.log_odds if spoken else None,
+        forced=spoken.answer if spoken else forced,
         failure=prediction.failure,
     )
 
@@ -403,7 +432,7 @@ def _asked_and_replied(
 def _decided(run: HonestyRun, part: str, opinion: SecondOpinion | None) -> list[Reply]:
     """The replies, with the second opinion weighed in where there is one."""
     replies = _replies(run, part)
-    return replies if opinion is None else weigh_replies(_questions(run, part), _samples(run, part), replies, opinion)
+    return replies if opinion is None else weigh_replies(_samples(run, part), replies, opinion)
 
 
 def _questions(run: HonestyRun, part: str) -> list[Question]:

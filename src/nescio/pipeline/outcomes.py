@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from nescio.confidence.second_opinion import SecondOpinion, fit_second_opinion
 from nescio.grade import grade_samples, holds_gold
-from nescio.label.evidence import answer_text, weigh_evidence
+from nescio.label.evidence import weigh_evidence
 from nescio.metrics import before_after_grid, honesty_score
 from nescio.records import Outcome, Question, Reply, Response, Sample, SampleGrade, Verdict
 
@@ -52,9 +52,10 @@ def fit_opinion(train: Asked, calibration: Asked, replies: Sequence[Reply]) -> S
     Returns:
         None where there are no known questions, or no unknown ones, to fit it to.
     """
-    confidences = {reply.question_id: reply.confidence for reply in replies if reply.confidence is not None}
-    held = [(greedy, known, confidences.get(greedy.question_id)) for greedy, known in _tell_known(*calibration)]
-    return fit_second_opinion(_tell_known(*train), [(greedy, known, sure) for greedy, known, sure in held if sure is not None])
+    own = {reply.question_id: reply.answer_log_odds for reply in replies}
+    held = [(greedy, known, own[greedy.question_id]) for greedy, known in _tell_known(*calibration)]
+    told = [(greedy, known, log_odds) for greedy, known, log_odds in held if log_odds is not None]
+    return fit_second_opinion(_tell_known(*train), told)
 
 
 def _tell_known(
@@ -68,35 +69,30 @@ def _tell_known(
     return [(sample, known) for sample, known in told if known is not None]
 
 
-def weigh_replies(
-    questions: Sequence[Question], samples: Sequence[Sample], replies: Sequence[Reply], opinion: SecondOpinion
-) -> list[Reply]:
+def weigh_replies(samples: Sequence[Sample], replies: Sequence[Reply], opinion: SecondOpinion) -> list[Reply]:
     """Let the second opinion weigh in: refuse where both together say that the model rather does not know.
 
-    What is answered is the untrained model's greedy answer, for that is what the opinion is about. A refusal that only both
-    together come to has no words.
+    What is answered is what the trained model says in free text. A refusal that only both together come to has no words.
 
     Args:
-        questions: What was asked.
         samples: Of the untrained model, the greedy ones among them.
-        replies: Of the trained model, one a question. Those without a confidence stay as they are, as do those to questions
-            whose greedy answer is empty or has no log-probabilities.
+        replies: Of the trained model. Those without log-odds stay as they are, as do those to questions whose greedy answer has
+            no log-probabilities.
         opinion: As fitted.
     """
-    asked = {question.id: question for question in questions}
     greedy = {sample.question_id: sample for sample in samples if sample.index == 0}
-    return [_weigh(asked[reply.question_id], greedy.get(reply.question_id), reply, opinion) for reply in replies]
+    return [_weigh(greedy.get(reply.question_id), reply, opinion) for reply in replies]
 
 
-def _weigh(question: Question, greedy: Sample | None, reply: Reply, opinion: SecondOpinion) -> Reply:
-    if greedy is None or reply.confidence is None:
+def _weigh(greedy: Sample | None, reply: Reply, opinion: SecondOpinion) -> Reply:
+    if greedy is None or reply.answer_log_odds is None or not reply.forced:
         return reply
-    confidence, answer = opinion.weigh(reply.confidence, greedy), answer_text(question, greedy)
-    if confidence is None or not answer:
+    confidence = opinion.weigh(reply.answer_log_odds, greedy)
+    if confidence is None:
         return reply
     refused = confidence < 0.5
-    said = (reply.text if reply.refused else "") if refused else answer
-    return reply.model_copy(update={"text": said, "refused": refused, "confidence": confidence, "forced": answer})
+    said = (reply.text if reply.refused else "") if refused else reply.forced
+    return reply.model_copy(update={"text": said, "refused": refused, "confidence": confidence})
 
 
 def choose_threshold(questions: Sequence[Question], before: Sequence[SampleGrade], replies: Sequence[Reply]) -> float | None:
