@@ -40,7 +40,7 @@ def main() -> None:
         root = Path(folder)
         asked = root / "questions.jsonl"
         write_records(asked, read_records(arguments.questions, Question)[: arguments.limit])
-        common = ["--questions", str(asked), "--n", str(arguments.n)]
+        common = [str(asked), "--n", str(arguments.n)]
         local = [*common, "--model", arguments.model, "--dtype", arguments.dtype, "--shots", str(arguments.shots)]
         if {"killed", "ray"} & set(arguments.ways):
             reference = _run(root, "undisturbed", local)
