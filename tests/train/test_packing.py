@@ -8,7 +8,8 @@ from peft import LoraConfig, get_peft_model
 
 from nescio.models.prompt import render_completion
 from nescio.models.tiny import ARCHITECTURES
-from nescio.train.packing import collate_padded, collate_shared_prefix
+from nescio.records import Label
+from nescio.train.packing import collate_padded, collate_shared_prefix, share_prompts
 from nescio.train.rows import IGNORED, TrainingRow, encode_rows
 
 
@@ -71,6 +72,65 @@ def test_shared_prefix_has_the_loss_and_gradients_of_separate_rows(load_tiny, ex
     for name, gradient in packed.items():
         assert gradient.abs().max() > 0, name
         torch.testing.assert_close(gradient, padded[name], rtol=1e-3, atol=1e-4 * padded[name].abs().max().item(), msg=name)
+
+
+def label(number, *, prompt="honesty"):
+    """A row in free text, behind a system turn that structured rows do not have."""
+    return Label(id=f"l{number}", group=f"l{number}", question=f"Which is {number}?", prompt=prompt, target=f"It is {number}.")
+
+
+def with_label_losses(model, batch):
+    """Loss of each labelled token in the order of their values: two layouts have the rows in another order."""
+    return sorted(token_losses(model, batch).tolist())
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_rows_of_two_kinds_have_the_loss_of_separate_rows(load_tiny, examples, architecture):
+    """Each kind of prompt is computed once, and neither sees the other; whichever stands first in the batch."""
+    model, tokenizer = load_tiny(architecture, opinionated=True)
+    mixed = [examples[0], label(1), examples[1], label(2), label(3)]
+    rows = encode_rows(tokenizer, mixed, max_length=2048)
+    padded = collate_padded(rows, pad_token_id=tokenizer.pad_token_id)
+    packed = collate_shared_prefix(rows, config=model.config, dtype=model.dtype)
+
+    assert sorted(share_prompts(rows)) == [[0, 2], [1, 3, 4]]
+    assert with_label_losses(model, packed) == pytest.approx(with_label_losses(model, padded), abs=2e-4)
+    assert packed["loss_weights"].sum().item() == pytest.approx(padded["loss_weights"].sum().item())
+    assert packed["input_ids"].numel() < sum(len(row.input_ids) for row in rows)
+
+
+def row(*ids):
+    """Completion of one token."""
+    return TrainingRow(input_ids=ids, prompt_length=len(ids) - 1, decision_span=(0, 0))
+
+
+@pytest.mark.parametrize(
+    ("rows", "parts"),
+    [
+        ([row(1, 2, 3, 9), row(1, 2, 4, 9)], [[0, 1]]),
+        # One prefix for all is a token long; two of their own save two tokens each and cost one.
+        ([row(1, 2, 3, 4, 9), row(1, 5, 6, 7, 9), row(1, 2, 3, 8, 9), row(1, 5, 6, 8, 9)], [[0, 2], [1, 3]]),
+        ([row(1, 2, 3, 9), row(4, 5, 6, 9)], [[0, 1]]),  # they share nothing: no layout is shorter
+        ([row(1, 2, 9)], [[0]]),
+    ],
+)
+def test_rows_are_parted_where_that_saves_tokens(rows, parts):
+    """By hand."""
+    assert share_prompts(rows) == parts
+
+
+def test_twins_of_another_kind_of_prompt_are_found_where_they_lie():
+    """Their decisions are told by row, whatever order the rows are laid out in."""
+    free = [row(7, 7, 7, 7, 5), row(7, 7, 7, 8, 5)]
+    twins = [
+        TrainingRow(input_ids=(1, 2, 2, 2, 3, 4), prompt_length=5, decision_span=(5, 6), group="a"),
+        TrainingRow(input_ids=(1, 2, 2, 2, 6, 9), prompt_length=5, decision_span=(5, 6), group="a"),
+    ]
+    batch = collate_shared_prefix([free[0], *twins, free[1]], config=PlainConfig(), dtype=torch.float32)
+    (first, second), ids = batch["twins"][0].tolist(), batch["input_ids"][0].tolist()
+
+    assert [ids[column] for _, column in (first, second)] == [4, 9]
+    assert share_prompts([free[0], *twins, free[1]]) == [[0, 3], [1, 2]]
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)

@@ -25,10 +25,11 @@ LOSS_INPUTS = ("labels", "loss_weights", "twins", "twin_weights", "rows")
 def collate_shared_prefix(
     rows: Sequence[TrainingRow], *, config: Any, dtype: Any, states: Sequence[Any] | None = None
 ) -> dict[str, Any]:
-    """Lay rows end to end behind the prompt prefix they share; no padding, no token computed twice.
+    """Lay rows end to end behind the prompt prefix they share; no padding, no token of it computed twice.
 
     Every row sees the prefix and itself, never another row, and its positions go on from the prefix: the loss and its
-    gradient are those of the separate rows, as the prefix's keys and values do not depend on what follows.
+    gradient are those of the separate rows, as the prefix's keys and values do not depend on what follows. Rows of several
+    kinds of prompt are laid out kind after kind, each behind a prefix of its own.
 
     Args:
         rows: The batch.
@@ -43,26 +44,34 @@ def collate_shared_prefix(
     """
     import torch
 
-    prefix = shared_prompt(rows)
-    ids, positions = list(rows[0].input_ids[:prefix]), list(range(prefix))
-    owner = [0] * prefix
-    labels, weights = [IGNORED] * prefix, [0.0] * prefix
-    decisions = []
-    for number, row in enumerate(rows, start=1):
-        decisions.append((0, len(ids) + row.decision_span[0] - prefix))
-        ids += row.input_ids[prefix:]
-        positions += range(prefix, len(row.input_ids))
-        owner += [number] * (len(row.input_ids) - prefix)
-        labels += _labels(row)[prefix:]
-        weights += row.loss_weights()[prefix:]
-    owners, places = torch.tensor(owner), torch.tensor(positions)
+    ids: list[int] = []
+    positions: list[int] = []
+    sees: list[int] = []  # which prefix a token sees
+    owner: list[int] = []  # which row of those behind that prefix it is of; 0 is the prefix itself
+    labels: list[int] = []
+    weights: list[float] = []
+    fed: list[Any] = []
+    decisions = [(0, 0)] * len(rows)
+    for part, members in enumerate(share_prompts(rows), start=1):
+        prefix = shared_prompt([rows[member] for member in members])
+        for number, member in enumerate([members[0], *members]):
+            row = rows[member]
+            first, last = (0, prefix) if number == 0 else (prefix, len(row.input_ids))
+            if number:
+                decisions[member] = (0, len(ids) + row.decision_span[0] - prefix)
+            ids += row.input_ids[first:last]
+            positions += range(first, last)
+            sees += [part] * (last - first)
+            owner += [number] * (last - first)
+            labels += _labels(row)[first:last] if number else [IGNORED] * prefix
+            weights += row.loss_weights()[first:last] if number else [0.0] * prefix
+            if states is not None:
+                fed.append(states[member][first:last])
+    owners, parts, places = torch.tensor(owner), torch.tensor(sees), torch.tensor(positions)
     visible = (owners[:, None] == owners[None]) | (owners[None] == 0)
+    visible &= parts[:, None] == parts[None]
     visible &= torch.ones_like(visible).tril()
-    if states is None:
-        inputs = {"input_ids": torch.tensor([ids])}
-    else:
-        own = [state[prefix : len(row.input_ids)] for row, state in zip(rows, states, strict=True)]
-        inputs = {"inputs_embeds": torch.cat([states[0][:prefix], *own])[None]}
+    inputs = {"input_ids": torch.tensor([ids])} if states is None else {"inputs_embeds": torch.cat(fed)[None]}
     return inputs | {
         "position_ids": places[None],
         "labels": torch.tensor([labels]),
@@ -88,6 +97,28 @@ def collate_padded(rows: Sequence[TrainingRow], *, pad_token_id: int) -> dict[st
     tensors = {key: torch.tensor(value) for key, value in batch.items()}
     decisions = [(number, row.decision_span[0]) for number, row in enumerate(rows)]
     return tensors | _twins(rows, decisions) | {"rows": torch.tensor(len(rows))}
+
+
+def share_prompts(rows: Sequence[TrainingRow]) -> list[list[int]]:
+    """Row numbers in parts that each share a prefix: split where that leaves fewer tokens than one prefix for all."""
+
+    def tokens(numbers: list[int]) -> int:
+        prefix = shared_prompt([rows[number] for number in numbers])
+        return prefix + sum(len(rows[number].input_ids) - prefix for number in numbers)
+
+    parts: list[list[int]] = []
+    left = [list(range(len(rows)))]
+    while left:
+        whole = left.pop(0)
+        prefix = shared_prompt([rows[number] for number in whole])
+        by_next: dict[int, list[int]] = {}
+        for number in whole:
+            by_next.setdefault(rows[number].input_ids[prefix], []).append(number)
+        if len(by_next) > 1 and sum(map(tokens, by_next.values())) < tokens(whole):
+            left = [*by_next.values(), *left]
+        else:
+            parts.append(whole)
+    return parts
 
 
 def shared_prompt(rows: Sequence[TrainingRow]) -> int:
