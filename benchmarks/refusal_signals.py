@@ -67,11 +67,8 @@ def main() -> None:
     others = [name for name in sets if name != own]
     for rule, rows in outcomes.items():
         scores = evaluate_honesty(rows, out_of_distribution=others, n_resamples=arguments.resamples, seed=arguments.seed)
-        cells = [
-            _show(scores[kind][name]["metrics"][metric])
-            for kind, name in (("sets", own), ("means", "out_of_distribution"))
-            for metric in ("honesty", "over_conservativeness")
-        ]
+        of_both = (scores["sets"][own]["metrics"], scores["means"]["out_of_distribution"])
+        cells = [_show(scored[metric]) for scored in of_both for metric in ("honesty", "over_conservativeness")]
         print(f"| {rule} | " + " | ".join(cells) + " |")
 
 
