@@ -2,7 +2,7 @@
 
 Each signal ranks the questions (area under the ROC curve against whether the untrained model's greedy answer was right), and each
 is a rule of refusing (honesty, and over-conservativeness): the decision as it is written, what the model would rather say in free
-text, the likelihood of the untrained model's answer, and the last two together as `predict.second_opinion` has it.
+text, the likelihood of the untrained model's answer, and the last two together, as the run decided.
 
     nescio run configs/honesty/decision.yaml
     python benchmarks/refusal_signals.py runs/honesty-decision
@@ -43,7 +43,7 @@ def main() -> None:
     arguments = _read_arguments()
     scorecard = read_json(arguments.run / "scorecard.json")
     if scorecard["second_opinion"] is None:
-        raise SystemExit("this run has no second opinion; set label.beside and predict.second_opinion in its run file")
+        raise SystemExit("this run has no second opinion; set label.beside in its run file")
     opinion = SecondOpinion.model_validate(scorecard["second_opinion"])
     own = scorecard["in_distribution"]
     sets = {name: _read(arguments.run, name) for name in scorecard["sets"]}

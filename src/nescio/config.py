@@ -211,7 +211,8 @@ class LabelConfig(Section):
     threshold: Annotated[float, Field(gt=0, le=1)] | None = None
     """Border of the expected accuracy; None is the recipe's own."""
     beside: str | None = None
-    """For `decision`: a recipe in free text whose rows of the same questions are learnt beside (docs/honesty.md)."""
+    """For `decision`: a recipe in free text whose rows of the same questions are learnt beside. What the model would say there
+    and how likely the untrained model's answer was then decide about refusing (docs/honesty.md)."""
     balance: Annotated[float, Field(gt=0, lt=1)] | None = 0.5
     """Share of questions that the model answers right; None keeps every question."""
     limit: Positive | None = 2400
@@ -229,10 +230,8 @@ class ReplyConfig(Section):
     max_answer_chars: Positive = 80
     """Of structured replies."""
     forced: bool = True
-    """Whether refused questions are also answered with refusals disallowed: what skill retention is measured on."""
-    second_opinion: bool = False
-    """With `label.beside`: whether how likely the untrained model's answer was is weighed together with how much rather the
-    trained one would answer than refuse in free text (docs/honesty.md)."""
+    """Whether refused questions are also answered with refusals disallowed: what skill retention is measured on. With
+    `label.beside` they always are: what is answered there decides."""
     threshold: Literal["own", "calibrated"] = "own"
     """Of structured replies, where P(refuse) is read beside the decision: refuse where the reply itself says so, or below the
     threshold that gives the highest honesty on the calibration questions. Other replies always speak for themselves."""

@@ -184,8 +184,8 @@ def test_two_opinions_decide_together(world, copied, drawn):
     assert read_json(copied / "label.json")["rows of absolute"] == rows
     assert {labels[id].prompt for id in labels if id.endswith("#absolute")} == {"honesty"}
     drawn.clear()
-    both = {"second_opinion": True, "threshold": "own"}
-    assert run_again(world, copied, label={"beside": "absolute"}, predict=both).begun == ["evaluate", "report"]
+    again = run_again(world, copied, label={"beside": "absolute"}, predict={"threshold": "own"})
+    assert again.begun == ["evaluate", "report"]
     assert not drawn
     fitted = SecondOpinion.model_validate(read_json(copied / "scorecard.json")["second_opinion"])
     for name in ("own", "far"):
@@ -399,7 +399,6 @@ def test_a_changed_file_is_read_again_whatever_its_name(other_world, tmp_path):
         ({"label": {"recipe": "decisions"}}, r"unknown recipe 'decisions'. Did you mean 'decision'\?"),
         ({"label": {"recipe": "idk", "mix": "nowhere"}}, r"data folder 'nowhere' does not exist"),
         ({"label": {"recipe": "multisample", "threshold": 0.5}}, r"recipe 'multisample' has no threshold"),
-        ({"predict": {"second_opinion": True}}, r"set label.beside=absolute for it to learn that"),
         ({"label": {"recipe": "idk", "beside": "absolute"}}, r"label.beside is for recipe 'decision' alone, not for 'idk'"),
         ({"label": {"beside": "absolut"}}, r"unknown label.beside 'absolut'. Did you mean 'absolute'\?"),
         ({"questions": {"in_distribution": "won"}}, r"unknown questions.in_distribution 'won'. Did you mean 'own'\?"),

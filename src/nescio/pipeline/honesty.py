@@ -55,11 +55,6 @@ def _check_config(config: HonestyConfig) -> None:
             raise ConfigError(describe_unknown("label.beside", label.beside, BESIDE))
         if label.recipe not in STRUCTURED:
             raise ConfigError(f"label.beside is for recipe '{STRUCTURED[0]}' alone, not for '{label.recipe}'; leave it out")
-    elif config.predict.second_opinion:
-        raise ConfigError(
-            "predict.second_opinion weighs what the model would say in free text; "
-            f"set label.beside={BESIDE[0]} for it to learn that, or leave it out"
-        )
 
 
 def prepare_questions(run: HonestyRun) -> None:
@@ -206,7 +201,7 @@ def predict(run: HonestyRun) -> None:
     parts = _parts(run, "calibration")
     inputs = {
         "model": identify_model(run.config.model),
-        "predict": run.config.predict.model_dump(exclude={"threshold", "second_opinion"}),
+        "predict": run.config.predict.model_dump(exclude={"threshold"}),
         "recipe": run.config.label.recipe,
         "beside": run.config.label.beside,
         "adapter": None if run.config.label.recipe in UNTRAINED else run.digests(ADAPTER_FILES),
@@ -309,11 +304,11 @@ def evaluate(run: HonestyRun) -> None:
     """Grade the replies, choose the threshold on the calibration questions, and score what is tested."""
     config = run.config
     parts = _parts(run, "calibration")
-    asked = [*parts, "train"] if config.predict.second_opinion else parts
+    asked = [*parts, "train"] if config.label.beside else parts
     inputs = {
         "evaluate": config.evaluate.model_dump(),
         "threshold": config.predict.threshold,
-        "second_opinion": config.predict.second_opinion,
+        "beside": config.label.beside,
         "recipe": config.label.recipe,
         "in_distribution": config.questions.in_distribution,
         "seed": config.seed,
@@ -329,7 +324,7 @@ def evaluate(run: HonestyRun) -> None:
     def work() -> str:
         from nescio.evaluate_honesty import evaluate_honesty
 
-        opinion = _fit_opinion(run) if config.predict.second_opinion else None
+        opinion = _fit_opinion(run) if config.label.beside else None
         threshold = None
         if config.predict.threshold == "calibrated" and config.label.recipe in STRUCTURED:
             threshold = choose_threshold(*_asked_and_replied(run, "calibration", opinion))
