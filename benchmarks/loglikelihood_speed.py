@@ -18,7 +18,6 @@ import argparse
 import json
 import logging
 import os
-import platform
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -32,6 +31,7 @@ from nescio.models.engine import DrawSettings, SampleRequest
 from nescio.models.load import DEFAULT_MODEL, LoadedModel, load_model
 from nescio.models.prompt import encode_text
 from nescio.models.torch_sampler import TorchSampler
+from side_by_side import describe_machine, show_spread, spread
 
 TOLERANCE = 1e-3
 """How far log-likelihoods in float32 may lie apart."""
@@ -177,9 +177,9 @@ def run_setting(
     ratios = [a / b for a, b in zip(rates["nescio"], rates["lm-eval"], strict=True)]
     return {
         "batch_size": batch_size,
-        "nescio": _spread(rates["nescio"]),
-        "lm-eval": _spread(rates["lm-eval"]),
-        "nescio_times_as_fast": _spread(ratios),
+        "nescio": spread(rates["nescio"]),
+        "lm-eval": spread(rates["lm-eval"]),
+        "nescio_times_as_fast": spread(ratios),
         "pairs_split_differently": count_split_differences(loaded, harness, questions),
         "largest_difference": max(apart),
         "same_choice": float(np.mean([np.argmax(a) == np.argmax(b) for a, b in zip(ours, theirs, strict=True)])),
@@ -190,34 +190,19 @@ def run_setting(
     }
 
 
-def _spread(values: Sequence[float]) -> dict[str, float]:
-    return {"median": float(np.median(values)), "min": min(values), "max": max(values)}
-
-
 def print_table(lines: Sequence[dict[str, Any]]) -> None:
     """As Markdown."""
     print("\n| form, dtype | nescio, questions/s (min-max) | lm-eval (min-max) | batch | nescio so many times as fast (min-max) "
           "| largest difference | same choice | accuracy, nescio / lm-eval | pairs split differently |")  # fmt: skip
     print("|---|--:|--:|--:|--:|--:|--:|--:|--:|")
     for line in lines:
-        told = [f"{v['median']:.2f} ({v['min']:.2f}-{v['max']:.2f})" for v in (line["nescio"], line["lm-eval"])]
-        ratio = line["nescio_times_as_fast"]
+        told = [show_spread(line[name]) for name in ("nescio", "lm-eval")]
         print(
             f"| {line['form']}, {line['dtype']} | {told[0]} | {told[1]} | {line['batch_size']} | "
-            f"{ratio['median']:.2f} ({ratio['min']:.2f}-{ratio['max']:.2f}) | {line['largest_difference']:.5f} | "
+            f"{show_spread(line['nescio_times_as_fast'])} | {line['largest_difference']:.5f} | "
             f"{line['same_choice']:.3f} | {line['accuracy']['nescio']:.3f} / {line['accuracy']['lm-eval']:.3f} | "
             f"{line['pairs_split_differently']} |"
         )
-
-
-def describe_machine() -> str:
-    """Processor, cores, threads, versions."""
-    from importlib.metadata import version
-
-    import torch
-
-    versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers", "lm_eval"))
-    return f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, {versions}"
 
 
 def main() -> None:
@@ -237,7 +222,7 @@ def main() -> None:
     args = parser.parse_args()
     os.environ["TQDM_DISABLE"] = "1"
     logging.disable(logging.WARNING)  # lm-eval warns that it is given a loaded model, which is meant
-    machine = describe_machine()
+    machine = describe_machine("torch", "transformers", "lm_eval")
     print(f"{args.limit} questions of ARC-Challenge, {args.shots}-shot, {args.model}, {machine}")
     lines: list[dict[str, Any]] = []
     for form in args.forms:

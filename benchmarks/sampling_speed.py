@@ -18,8 +18,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import os
-import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -36,6 +34,7 @@ from nescio.models.torch_sampler import TorchSampler
 from nescio.records import Question, Sample
 from nescio.sample import PromptSettings, render_request
 from nescio.store import read_records
+from side_by_side import describe_machine, show_spread, spread
 
 N_PERMUTATIONS = 999
 
@@ -297,8 +296,8 @@ def summarise(task: Task, questions: Sequence[Question], runs: dict[str, Runs]) 
         lines.append(
             {
                 "setting": task.name, "contender": name, "rows": run.rows,
-                "samples_per_second": _spread(run.rates()), "tokens_per_second": _spread(run.token_rates()),
-                "nescio_times_as_fast": _spread(ratios), "mean_tokens": run.mean_tokens(),
+                "samples_per_second": spread(run.rates()), "tokens_per_second": spread(run.token_rates()),
+                "nescio_times_as_fast": spread(ratios), "mean_tokens": run.mean_tokens(),
                 "accuracy": float(own_right.mean()), "accuracy_difference": float(difference.mean()),
                 "accuracy_difference_95": 1.96 * float(difference.std(ddof=1)) / len(difference) ** 0.5,
                 "same_first_words_p": compare_first_words(ours.texts(), run.texts()) if run is not ours else None,
@@ -307,23 +306,19 @@ def summarise(task: Task, questions: Sequence[Question], runs: dict[str, Runs]) 
     return lines
 
 
-def _spread(values: Sequence[float]) -> dict[str, float]:
-    return {"median": float(np.median(values)), "min": min(values), "max": max(values)}
-
-
 def print_table(lines: Sequence[dict[str, Any]]) -> None:
     """As Markdown."""
     print("\n| setting | contender | rows | samples/s (min-max) | tokens/s | nescio is so many times as fast (min-max) "
           "| tokens an answer | accuracy | difference (95 %) | same first words, p |")  # fmt: skip
     print("|---|---|--:|--:|--:|--:|--:|--:|--:|--:|")
     for line in lines:
-        rate, ratio, p = line["samples_per_second"], line["nescio_times_as_fast"], line["same_first_words_p"]
+        p = line["same_first_words_p"]
         other = p is not None
-        against = f"{ratio['median']:.2f} ({ratio['min']:.2f}-{ratio['max']:.2f})" if other else ""
+        against = show_spread(line["nescio_times_as_fast"]) if other else ""
         apart = f"{line['accuracy_difference']:+.3f} ± {line['accuracy_difference_95']:.3f}" if other else ""
         print(
             f"| {line['setting']} | {line['contender']} | {line['rows']} | "
-            f"{rate['median']:.1f} ({rate['min']:.1f}-{rate['max']:.1f}) | {line['tokens_per_second']['median']:.0f} | "
+            f"{show_spread(line['samples_per_second'])} | {line['tokens_per_second']['median']:.0f} | "
             f"{against} | {line['mean_tokens']:.2f} | {line['accuracy']:.3f} | {apart} | {f'{p:.3f}' if other else ''} |"
         )
 
@@ -369,17 +364,6 @@ def pick_contenders(args: argparse.Namespace) -> dict[str, Contender]:
     return contenders
 
 
-def describe_machine(loaded: LoadedModel) -> str:
-    """Model's dtype, cores, threads, versions."""
-    import torch
-    import transformers
-
-    return (
-        f"{loaded.model.dtype}, {loaded.model.device}, {platform.machine()}, {os.cpu_count()} cores, "
-        f"{torch.get_num_threads()} threads, torch {torch.__version__}, transformers {transformers.__version__}"
-    )
-
-
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -403,7 +387,7 @@ def main() -> None:
     loaded = load_model(args.model, dtype=args.dtype)
     questions = load_bank(args.questions, args.limit)
     contenders = pick_contenders(args)
-    machine = describe_machine(loaded)
+    machine = f"{loaded.model.dtype}, {loaded.model.device}, {describe_machine('torch', 'transformers')}"
     print(f"{len(questions)} questions x {args.n} answers, {args.model}, {machine}")
     lines: list[dict[str, Any]] = []
     for task in build_tasks(loaded, questions, args):
