@@ -118,6 +118,25 @@ def test_sentence_names_the_highest_honesty():
     assert describe_comparison([runs[2]]) == "No run has a defined honesty."
 
 
+@pytest.mark.parametrize("reference", ["best", "near"])
+def test_sentence_names_what_the_best_is_not_clearly_above(reference):
+    """Whichever run is the reference: its paired difference tells, one clear of zero is not named, other pairs are not known."""
+    differences = {"best": {"near": (-0.1, 0.02), "far": (-0.2, -0.1)}, "near": {"best": (-0.02, 0.1), "far": (-0.1, 0.02)}}
+    runs = [
+        ComparedRun(
+            name,
+            {"kind": "honesty", "sets": {"facts": {"metrics": {"honesty": {"value": value}}}}},
+            differences={"sets": {"facts": {"metrics": {"honesty": {"value": 0.0, "low": interval[0], "high": interval[1]}}}}}
+            if (interval := differences[reference].get(name))
+            else None,
+        )
+        for name, value in {"best": 0.8, "near": 0.75, "far": 0.6}.items()
+    ]
+
+    assert describe_comparison(runs, reference).endswith("80\xa0%, not clearly above near.")
+    assert describe_comparison(runs).endswith("80\xa0%.")
+
+
 @pytest.mark.parametrize("count", [2, 20])
 def test_two_and_twenty_runs_can_be_compared(count, tmp_path):
     """Every figure and table of few and of many runs is made, all runs named."""

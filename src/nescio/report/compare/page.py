@@ -101,7 +101,7 @@ def render_comparison(
     folded = {name for run in runs for name in list_out_of_distribution(run.scorecard)}
     values = {
         "title": f"{len(runs)} honesty runs compared",
-        "sentence": describe_comparison(runs),
+        "sentence": describe_comparison(runs, reference),
         "heads": [("", _hyphenate(metric.label)) for metric in TABLE_METRICS],
         "places": [
             {
@@ -135,19 +135,32 @@ def _describe_mismatches(runs: Sequence[ComparedRun]) -> list[str]:
     return lines
 
 
-def describe_comparison(runs: Sequence[ComparedRun]) -> str:
-    """Which run has the highest honesty, in one sentence; whether that is more than chance only paired differences tell."""
+def describe_comparison(runs: Sequence[ComparedRun], reference: str | None = None) -> str:
+    """Which run has the highest honesty, and above which ones the paired differences to the reference do not clearly put it."""
     parts = []
     for words, key in (("In distribution", None), ("Out of distribution", OUT)):
         ranked = [
-            (metric["value"], run.name)
+            (metric["value"], run)
             for run in runs
             if (metric := run.metrics_of(key or run.own).get("honesty")) and metric.get("value") is not None
         ]
         if ranked:
-            value, name = max(ranked, key=lambda entry: entry[0])
-            parts.append(f"{words}, {name} has the highest honesty of {len(ranked)} runs: {100 * value:.0f}\xa0%.")
+            value, best = max(ranked, key=lambda entry: entry[0])
+            told = f"{words}, {best.name} has the highest honesty of {len(ranked)} runs: {100 * value:.0f}\xa0%"
+            near = _list_near(best, [run for _, run in ranked], key, reference)
+            parts.append(f"{told}, not clearly above {', '.join(near)}." if near else f"{told}.")
     return " ".join(parts) or "No run has a defined honesty."
+
+
+def _list_near(best: ComparedRun, runs: Sequence[ComparedRun], key: str | None, reference: str | None) -> list[str]:
+    """Runs whose difference in honesty to the best one has an interval that holds zero, as far as the reference tells."""
+    pairs = [
+        (run, run if best.name == reference else best) for run in runs if reference in (run.name, best.name) and run is not best
+    ]
+    differences = [(run.name, measured.differences_of(key or measured.own).get("honesty")) for run, measured in pairs]
+    return [
+        name for name, metric in differences if metric and metric.get("low") is not None and metric["low"] <= 0 <= metric["high"]
+    ]
 
 
 def _describe_row(run: ComparedRun, number: int, place: str, reference: str | None) -> dict[str, Any]:
