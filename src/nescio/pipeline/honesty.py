@@ -209,7 +209,7 @@ def predict(run: HonestyRun) -> None:
     }
 
     def work() -> str:
-        reply = _make_replier(run)
+        reply = make_replier(run)
         failed = 0
         for part in parts:
             partial = run.folder / "predictions" / f".{part}-{sha256_of_json(inputs)[:16]}.jsonl"
@@ -227,7 +227,8 @@ def predict(run: HonestyRun) -> None:
     run.stage("predict", inputs, [f"predictions/{part}.jsonl" for part in parts], work)
 
 
-def _make_replier(run: HonestyRun) -> Callable[[Sequence[Question], str], list[Reply]]:
+def make_replier(run: HonestyRun) -> Callable[[Sequence[Question], str], list[Reply]]:
+    """A function of questions, and a note for the front end, that lets the run's trained model reply as its recipe does."""
     from nescio.models.load import load_adapted_model, load_model
     from nescio.models.torch_sampler import TorchSampler
     from nescio.predict_text import predict_replies, speak
