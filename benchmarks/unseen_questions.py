@@ -17,10 +17,12 @@ import sys
 from pathlib import Path
 
 from nescio.confidence.second_opinion import SecondOpinion
+from pydantic import ValidationError
+
 from nescio.config import HonestyConfig, QuestionsConfig
 from nescio.data.questions import find_shared_questions
 from nescio.data.questions.source import load_source
-from nescio.errors import NescioError
+from nescio.errors import DataError, NescioError
 from nescio.evaluate_honesty import evaluate_honesty
 from nescio.grade import grade_samples
 from nescio.pipeline.asking import Asker
@@ -34,14 +36,18 @@ from nescio.store import read_json, read_records, write_json, write_records
 def main() -> None:
     """Write outcomes and scorecard of the unseen questions, and print honesty by set."""
     arguments = _read_arguments()
-    config = HonestyConfig.model_validate(read_json(arguments.run / "config.json"))
+    try:
+        config = HonestyConfig.model_validate(read_json(arguments.run / "config.json"))
+    except ValidationError as error:
+        where = ".".join(map(str, error.errors()[0]["loc"]))
+        raise DataError(f"'{arguments.run}/config.json' is not of this version of nescio: {where}; run it again") from None
     scorecard = read_json(arguments.run / "scorecard.json")
     sets = find_unseen(arguments.run, config.questions, wanted={config.questions.in_distribution: arguments.own})
     ask, reply = (
         Asker(config, Silence()),
         make_replier(HonestyRun(config.model_copy(update={"out": str(arguments.run)}), Silence())),
     )
-    fitted = scorecard["second_opinion"]
+    fitted = scorecard.get("second_opinion")
     outcomes: dict[str, list[Outcome]] = {}
     for name, questions in sets.items():
         print(f"{name}: {len(questions)} questions", file=sys.stderr, flush=True)
@@ -53,7 +59,7 @@ def main() -> None:
         write_records(arguments.out / "outcomes" / f"{name}.jsonl", outcomes[name])
     others = [name for name in outcomes if name != config.questions.in_distribution]
     scores = evaluate_honesty(outcomes, out_of_distribution=others, n_resamples=config.evaluate.resamples, seed=config.seed)
-    kept = {key: scorecard[key] for key in ("threshold", "second_opinion", "in_distribution", "recipe")}
+    kept = {key: scorecard.get(key) for key in ("threshold", "second_opinion", "in_distribution", "recipe")}
     write_json(arguments.out / "scorecard.json", scores | kept)
     write_json(arguments.out / "config.json", config.model_dump(mode="json"))
     for name, scored in scores["sets"].items():
