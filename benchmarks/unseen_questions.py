@@ -16,9 +16,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from nescio.confidence.second_opinion import SecondOpinion
 from pydantic import ValidationError
 
+from nescio.confidence.second_opinion import SecondOpinion
 from nescio.config import HonestyConfig, QuestionsConfig
 from nescio.data.questions import find_shared_questions
 from nescio.data.questions.source import load_source
