@@ -269,8 +269,8 @@ class StatedConfidenceConfig(Section):
     """For `encoder`: `minilm`, a hub id or a folder."""
     form: Literal["lora_prompt", "lora", "probe"] = "lora_prompt"
     """Of `correctness` and `p_ik`: two option tokens behind a query; a small network on features that are trained, or frozen."""
-    query: Literal["short", "choices"] = "short"
-    """What is asked behind the answer: ten tokens, or in the layout of Kapoor et al. 2024."""
+    query: Literal["brief", "short", "choices"] = "short"
+    """What is asked behind the answer: in three tokens, in ten, or in the layout of Kapoor et al. 2024."""
     divergence: Literal["jsd", "forward_kl", "reverse_kl"] = "jsd"
     """What keeps the answer's tokens as likely as they were."""
     divergence_weight: Annotated[float, Field(ge=0)] = 1.0
@@ -284,7 +284,7 @@ class StatedConfidenceConfig(Section):
     mix: str | None = None
     """For `joint`: examples of structured decisions, `failure_aware` or a folder of splits."""
     estimators: tuple[str, ...] = ("sequence_likelihood", "mean_likelihood")
-    """Untrained estimators to compare with, by name (docs/confidence.md)."""
+    """Untrained estimators to compare with, by name (docs/confidence.md); for `joint`, of its own answers' likelihoods alone."""
     mixes: tuple[Literal["logistic", "boosting"], ...] = ()
     """Learned mixes of all that this run states and estimates, fitted to the calibration questions."""
     batch_size: Positive = 32

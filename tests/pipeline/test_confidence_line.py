@@ -168,6 +168,20 @@ def test_the_joint_model_is_judged_by_its_own_answers(world, tmp_path):
     assert kept["low"] <= kept["value"] <= kept["high"]
 
 
+def test_likelihoods_of_a_joint_run_are_of_its_own_answers(world, tmp_path):
+    """They come with the answers that confidence is stated in, and can be mixed with it."""
+    confidence = OBJECTIVES["joint"] | {"estimators": ["sequence_likelihood"], "mixes": ["logistic"], "query": "brief"}
+    folder = run_line(
+        confidence_config(world, tmp_path / "run", confidence=confidence, train={"learning_rate": 0.05}), until="predict"
+    )
+    own = {one.question_id: one for one in read_records(folder / "own" / "samples" / "test.own.jsonl", Sample)}
+    told = read_records(folder / "confidences" / "test.own.jsonl", Confidence)
+    likelihoods = {one.question_id: one.confidence for one in told if one.method == "sequence_likelihood"}
+
+    assert likelihoods == {name: pytest.approx(math.exp(sum(one.log_probabilities))) for name, one in own.items()}
+    assert {one.method for one in told} == {"joint", "sequence_likelihood", "mix_logistic"}
+
+
 def test_joint_training_learns_structured_decisions_along(world, tmp_path):
     """With a mix there are more rows to train on than graded answers."""
     data = make_data(tmp_path / "data")
@@ -182,7 +196,10 @@ def test_joint_training_learns_structured_decisions_along(world, tmp_path):
 @pytest.mark.parametrize(
     ("section", "message"),
     [
-        ({"objective": "joint"}, "estimators look at the untrained model's answers"),
+        (
+            {"objective": "joint", "estimators": ["sample_agreement"]},
+            "'sample_agreement' looks at answers of the untrained model",
+        ),
         ({"estimators": ["mean_likelyhood"]}, "Did you mean 'mean_likelihood'"),
         ({"mix": "failure_aware"}, "is for the objective 'joint' alone"),
         ({"objective": "corectness"}, "confidence.objective"),

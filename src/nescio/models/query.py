@@ -16,10 +16,11 @@ class Query(NamedTuple):
 
 
 QUERIES = {
+    "brief": Query("\nRight:", (" no", " yes")),
     "short": Query("\nIs that right? Answer yes or no:", (" no", " yes")),
     "choices": Query("\n\nIs the proposed answer correct?\nChoices:\n(i): no\n(ii): yes\nAnswer:", (" i", " ii")),
 }
-"""Asked behind an answer; `choices` has the layout of Kapoor et al. 2024, appendix."""
+"""Asked behind an answer: `brief` of a model that has learnt what is meant; `choices` as in Kapoor et al. 2024, appendix."""
 
 KNOW_QUERY = Query("\nDo you know the answer? Reply yes or no:", (" no", " yes"))
 """Asked behind a question, before there is an answer: P(IK) of Kadavath et al. 2022."""

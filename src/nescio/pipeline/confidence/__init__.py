@@ -13,7 +13,7 @@ from nescio.calibrate import Calibration
 from nescio.config import ConfidenceConfig
 from nescio.errors import ConfigError, describe_unknown
 from nescio.pipeline.confidence.costs import Costs
-from nescio.pipeline.confidence.estimate import OF_ENTROPIES, Estimating, mix_confidences, needs_draws
+from nescio.pipeline.confidence.estimate import OF_ENTROPIES, OF_GREEDY, Estimating, mix_confidences, needs_draws
 from nescio.pipeline.confidence.files import (
     OF_PROMPT,
     ConfidenceRun,
@@ -74,10 +74,11 @@ def _check_config(config: ConfidenceConfig) -> None:
             raise ConfigError(describe_unknown("estimator", name, known))
         if name in stated.estimators[:place]:
             raise ConfigError(f"estimator '{name}' is named twice in confidence.estimators; name it once")
-    if stated.objective == "joint" and stated.estimators:
-        raise ConfigError(
-            "estimators look at the untrained model's answers, but a joint run answers by itself; set estimators: []"
-        )
+        if stated.objective == "joint" and name not in OF_GREEDY:
+            raise ConfigError(
+                f"estimator '{name}' looks at answers of the untrained model, but a joint run answers by itself; "
+                f"leave it out, or take of {', '.join(OF_GREEDY)}"
+            )
     if stated.mix is not None:
         if stated.objective != "joint":
             raise ConfigError(f"confidence.mix is for the objective 'joint' alone, not for '{stated.objective}'; leave it out")

@@ -10,7 +10,15 @@ from nescio.config import StatedConfidenceConfig
 from nescio.errors import DataError
 from nescio.models.load import load_model, load_tokenizer, resolve_model
 from nescio.pipeline.confidence.costs import Costs, count_drawn_tokens, count_prompt_tokens
-from nescio.pipeline.confidence.files import ConfidenceRun, greedy_right, judged_grades, run_grades, run_questions, run_samples
+from nescio.pipeline.confidence.files import (
+    ConfidenceRun,
+    greedy_right,
+    judged_grades,
+    judged_samples,
+    run_grades,
+    run_questions,
+    run_samples,
+)
 from nescio.records import Confidence, Question, Sample
 from nescio.run_folder import identify_model
 from nescio.store import sha256_of_json, write_json
@@ -37,7 +45,7 @@ def needs_draws(config: StatedConfidenceConfig, part: str) -> bool:
 
 
 class Estimating:
-    """Estimates by the untrained model's stored answers, and by asking it again."""
+    """Estimates by the stored answers that are judged, and by asking the untrained model again."""
 
     def __init__(self, run: ConfidenceRun, costs: Costs) -> None:
         """Load nothing yet: where all replies are kept, the model is not needed."""
@@ -51,7 +59,7 @@ class Estimating:
         from nescio.confidence.estimators import ESTIMATORS, estimate_confidences
 
         run, methods = self._run, self._run.config.confidence.estimators
-        questions, samples = run_questions(run, part), run_samples(run, part)
+        questions, samples = run_questions(run, part), judged_samples(run, part)
         of_samples = [method for method in methods if method in ESTIMATORS]
         told = estimate_confidences(samples, questions=questions, methods=of_samples) if of_samples else []
         self._count_samples(of_samples, questions, samples)
