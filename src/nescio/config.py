@@ -145,6 +145,11 @@ class LineConfig(Section):
         """Where the run's files go."""
         return Path(self.out) if self.out else Path("runs") / self.name
 
+    @property
+    def answering_model(self) -> ModelConfig:
+        """The model that is asked before training."""
+        return self.model
+
 
 class RunConfig(LineConfig):
     """A run file that teaches the structured decision on examples with known decisions."""
@@ -281,6 +286,8 @@ class StatedConfidenceConfig(Section):
     """Of the features that `lora` and `probe` look at; 0 is the embedding, -1 the last layer."""
     limit: Positive | None = None
     """Most training rows, the first by a hash of their questions."""
+    adapter: str | None = None
+    """Folder of a finished run: judge with what it has trained, and train nothing."""
     mix: str | None = None
     """For `joint`: examples of structured decisions, `failure_aware` or a folder of splits."""
     estimators: tuple[str, ...] = ("sequence_likelihood", "mean_likelihood")
@@ -309,14 +316,26 @@ class ConfidenceQuestionsConfig(QuestionsConfig):
     """The sets of the same sources as the training questions; all others are held out."""
 
 
+class ConfidenceSampleConfig(SampleConfig):
+    """Asking the model whose answers are judged."""
+
+    model: ModelConfig | None = None
+    """It, where it is another one than judges."""
+
+
 class ConfidenceConfig(LineConfig):
     """A run file that teaches a model how likely its own answers are right (docs/confidence.md)."""
 
     questions: ConfidenceQuestionsConfig = ConfidenceQuestionsConfig()
-    sample: SampleConfig = SampleConfig()
+    sample: ConfidenceSampleConfig = ConfidenceSampleConfig()
     confidence: StatedConfidenceConfig = StatedConfidenceConfig()
     calibrate: ConfidenceCalibrateConfig = ConfidenceCalibrateConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
+
+    @property
+    def answering_model(self) -> ModelConfig:
+        """The model whose answers are judged."""
+        return self.sample.model or self.model
 
 
 class HonestyConfig(LineConfig):

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import shutil
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from honesty_world import honesty_content, make_world
 from nescio.config import parse_run_config
 from nescio.errors import ConfigError, DataError, TrainingError
+from nescio.models.tiny import make_tiny_model
 from nescio.pipeline import CONFIDENCE_STAGES, run_line
 from nescio.pipeline.confidence.files import method_name
 from nescio.records import Confidence, ConfidenceOutcome, Sample, SampleGrade
@@ -268,6 +270,68 @@ def test_stating_in_the_same_breath_costs_the_query_alone(world, finished, tmp_p
     joint, separate = read_json(folder / "costs.json")["joint"], read_json(finished / "costs.json")["lora_prompt"]
 
     assert joint["tokens"] < separate["tokens"] < separate["tokens_unshared"]
+
+
+def adopted_config(world, folder, finished, **sections):
+    """A run that judges with what the finished one has trained."""
+    confidence = {"adapter": str(finished), "estimators": ["mean_likelihood"]} | sections.pop("confidence", {})
+    return confidence_config(world, folder, confidence=confidence, **sections)
+
+
+def test_an_adapter_of_another_run_judges_as_it_did_there(world, finished, tmp_path):
+    """Without training, and without asking the training questions; and it lies in the folder, which stands for itself."""
+    folder = run_line(adopted_config(world, tmp_path / "run", finished))
+
+    def told(where):
+        rows = read_records(where / "confidences" / "test.own.jsonl", Confidence)
+        return {row.question_id: row.confidence for row in rows if row.method == "lora_prompt"}
+
+    assert told(folder) == told(finished)
+    assert not (folder / "samples" / "train.jsonl").exists()
+    assert sha256_of_file(folder / "adapter/adapter_model.safetensors") == sha256_of_file(
+        finished / "adapter/adapter_model.safetensors"
+    )
+
+
+def test_answers_of_another_model_are_judged(world, finished, tmp_path):
+    """`sample.model` answers: they are graded, and judged by the adapter on the weights of `model`."""
+    other = make_tiny_model(tmp_path / "other")
+    model = {"name": str(other), "dtype": "float32", "device": "cpu"}
+    folder = run_line(adopted_config(world, tmp_path / "run", finished, sample={"model": model}), until="evaluate")
+
+    theirs = {one.question_id: one.text for one in read_records(folder / "samples" / "test.own.jsonl", Sample)}
+    ours = {one.question_id: one.text for one in read_records(finished / "samples" / "test.own.jsonl", Sample) if one.index == 0}
+    assert theirs.keys() == ours.keys()
+    assert theirs != ours
+    assert read_json(folder / "scorecard.json")["method"] == "lora_prompt"
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ({"query": "brief"}, "trained with confidence.query: short, not brief; set confidence.query: short"),
+        ({"objective": "p_ik"}, "trained with confidence.objective: correctness"),
+        ({"form": "probe"}, "has no adapter/head.safetensors"),
+        ({"adapter": "no/such/run"}, "'no/such/run' has no config.json; name the folder of a finished run"),
+        ({"objective": "none"}, "leave one of them out"),
+    ],
+)
+def test_an_adapter_that_cannot_be_read_so_is_refused(world, finished, tmp_path, section, message):
+    """One line that tells what to set, and no run folder."""
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        run_line(adopted_config(world, tmp_path / "run", finished, confidence=section))
+
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_joint_run_judges_no_other_model(world, tmp_path):
+    """It answers by itself."""
+    with pytest.raises(ConfigError, match="a joint run answers by itself; leave it out"):
+        run_line(
+            confidence_config(
+                world, tmp_path / "run", confidence=OBJECTIVES["joint"], sample={"model": {"name": str(world / "model")}}
+            )
+        )
 
 
 def test_nothing_is_drawn_that_nobody_looks_at(world, tmp_path):

@@ -24,7 +24,7 @@ class Asker:
         """Load nothing yet: where the store holds all samples, the model is not needed."""
         self._config = config
         self._progress = progress
-        model = config.model
+        model = config.answering_model
         self._engine = TorchSampler(
             lambda: load_model(model.name, dtype=model.dtype, device=model.device),
             identity=identify_model(model),

@@ -44,7 +44,7 @@ def follow_line(
     Returns:
         The run folder.
     """
-    _check_model_name(run.config.model.name)
+    check_model_name(run.config.model.name)
     if is_helper():
         if "train" in stages and hear_first_process(cpu=run.on_cpu):
             training(run).train_adapter()
@@ -135,7 +135,7 @@ def mixed_digests(mix: str | None) -> dict[str, str]:
     return {path.name: sha256_of_file(path) for path in sorted(Path(str(find_folder(mix))).glob("*.jsonl"))}
 
 
-def _check_model_name(name: str) -> None:
+def check_model_name(name: str) -> None:
     """Refuse a name that can be no model before any work is done."""
     from nescio.models.load import ALIASES, resolve_model
 

@@ -8,16 +8,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from nescio.calibrate import Calibration
 from nescio.config import ConfidenceConfig
 from nescio.errors import ConfigError, describe_unknown
+from nescio.pipeline.confidence.check import check_confidence_config
 from nescio.pipeline.confidence.costs import Costs
-from nescio.pipeline.confidence.estimate import OF_ENTROPIES, OF_GREEDY, Estimating, mix_confidences, needs_draws
+from nescio.pipeline.confidence.estimate import Estimating, mix_confidences, needs_draws
 from nescio.pipeline.confidence.files import (
+    OF_PENALTY,
     OF_PROMPT,
     ConfidenceRun,
     answers_itself,
+    asked_parts,
     greedy_right,
     judged_grades,
     judged_samples,
@@ -37,7 +41,7 @@ from nescio.pipeline.confidence.judge import (
     promise,
     refuse_calibrated_questions,
 )
-from nescio.pipeline.confidence.learn import learn
+from nescio.pipeline.confidence.learn import adopt, learn
 from nescio.pipeline.confidence.state import make_stater
 from nescio.pipeline.line import Training, follow_line, mixed_digests
 from nescio.records import Confidence
@@ -51,38 +55,11 @@ def run_confidence_line(config: ConfidenceConfig, *, until: str = "report", prog
     """Run the stages up to `until`; see `nescio.pipeline.run_line`."""
     if until not in CONFIDENCE_STAGES:
         raise ConfigError(describe_unknown("stage", until, CONFIDENCE_STAGES))
-    _check_config(config)
+    check_confidence_config(config)
     stages = [*CONFIDENCE_STAGES[: CONFIDENCE_STAGES.index(until) + 1]]
     if config.confidence.objective == "none" and "train" in stages:
         stages.remove("train")
     return follow_line(ConfidenceRun(config, progress or Silence()), stages, _STAGE_FUNCTIONS, training=_training)
-
-
-def _check_config(config: ConfidenceConfig) -> None:
-    """Refuse before the first stage what a later one would stumble over, perhaps after an hour."""
-    from nescio.confidence.asked import ASKED
-    from nescio.confidence.estimators import ESTIMATORS
-    from nescio.data.load import load_splits
-
-    stated = config.confidence
-    for name in config.questions.in_distribution:
-        if name not in config.questions.test:
-            raise ConfigError(describe_unknown("set in questions.in_distribution", name, config.questions.test))
-    for place, name in enumerate(stated.estimators):
-        known = (*ESTIMATORS, *ASKED, *OF_ENTROPIES)
-        if name not in known:
-            raise ConfigError(describe_unknown("estimator", name, known))
-        if name in stated.estimators[:place]:
-            raise ConfigError(f"estimator '{name}' is named twice in confidence.estimators; name it once")
-        if stated.objective == "joint" and name not in OF_GREEDY:
-            raise ConfigError(
-                f"estimator '{name}' looks at answers of the untrained model, but a joint run answers by itself; "
-                f"leave it out, or take of {', '.join(OF_GREEDY)}"
-            )
-    if stated.mix is not None:
-        if stated.objective != "joint":
-            raise ConfigError(f"confidence.mix is for the objective 'joint' alone, not for '{stated.objective}'; leave it out")
-        load_splits(stated.mix)
 
 
 def prepare_questions(run: ConfidenceRun) -> None:
@@ -106,10 +83,10 @@ def prepare_questions(run: ConfidenceRun) -> None:
 def sample(run: ConfidenceRun) -> None:
     """Ask the model before training: everything greedily, and many times what estimators or soft targets look at."""
     config = run.config
-    draws = {part: config.sample.n if needs_draws(config.confidence, part) else 0 for part in run_parts(run)}
+    draws = {part: config.sample.n if needs_draws(config.confidence, part) else 0 for part in asked_parts(run)}
     inputs = {
-        "model": identify_model(config.model),
-        "sample": config.sample.model_dump(exclude={"n", "store", "batch_size", "batch_questions"}),
+        "model": identify_model(config.answering_model),
+        "sample": config.sample.model_dump(exclude={"model", "n", "store", "batch_size", "batch_questions"}),
         "draws": draws,
         "seed": config.seed,
         "questions": {part: run.digest(f"data/{part}.jsonl") for part in draws},
@@ -128,7 +105,7 @@ def sample(run: ConfidenceRun) -> None:
 
 def grade(run: ConfidenceRun) -> None:
     """Grade the samples."""
-    parts = run_parts(run)
+    parts = asked_parts(run)
     inputs = {name: run.digest(name) for part in parts for name in (f"samples/{part}.jsonl", f"data/{part}.jsonl")}
 
     def work() -> str:
@@ -145,8 +122,11 @@ def grade(run: ConfidenceRun) -> None:
 
 
 def train(run: ConfidenceRun) -> None:
-    """Teach the model by its graded answers."""
-    _training(run).run_stage()
+    """Teach the model by its graded answers, or take over what another run has learnt."""
+    if run.config.confidence.adapter is None:
+        _training(run).run_stage()
+    else:
+        adopt(run)
 
 
 def _training(run: ConfidenceRun) -> Training:
@@ -167,13 +147,15 @@ def predict(run: ConfidenceRun) -> None:
     """State the confidence of every answer, by what was trained and by each estimator."""
     config = run.config
     parts = run_parts(run)[1:]
-    inputs = {
+    inputs: dict[str, Any] = {
         "model": identify_model(config.model),
-        "confidence": config.confidence.model_dump(exclude={"batch_size", "limit", "mix", "divergence", "divergence_weight"}),
+        "confidence": config.confidence.model_dump(exclude={"adapter", "batch_size", "limit", "mix", *OF_PENALTY}),
         "sample": config.sample.model_dump(include=set(OF_PROMPT)),
         "trained": trained_digests(run),
         "files": {f"{kind}/{part}.jsonl": run.digest(f"{kind}/{part}.jsonl") for part in parts for kind in ("data", "samples")},
     }
+    if config.sample.model is not None:
+        inputs["answering"] = identify_model(config.sample.model)
 
     def work() -> str:
         costs = Costs()

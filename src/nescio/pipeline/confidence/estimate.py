@@ -50,7 +50,7 @@ class Estimating:
     def __init__(self, run: ConfidenceRun, costs: Costs) -> None:
         """Load nothing yet: where all replies are kept, the model is not needed."""
         self._costs = costs
-        model = run.config.model
+        model = run.config.answering_model
         self._run = run
         self._load = cache(partial(load_model, model.name, dtype=model.dtype, device=model.device))
 
@@ -85,7 +85,7 @@ class Estimating:
 
     @cached_property
     def _tokenizer(self) -> Any:
-        return load_tokenizer(resolve_model(self._run.config.model.name))
+        return load_tokenizer(resolve_model(self._run.config.answering_model.name))
 
     def _ask(self, method: str, questions: Sequence[Question], samples: Sequence[Sample], part: str) -> list[Confidence]:
         from nescio.confidence.answers import AnswerSet, group_answers
@@ -101,7 +101,7 @@ class Estimating:
         with self._costs.timed(method):
             return estimate_by_asking(
                 method,
-                TorchSampler(self._load, identity=identify_model(config.model), max_rows=config.confidence.batch_size),
+                TorchSampler(self._load, identity=identify_model(config.answering_model), max_rows=config.confidence.batch_size),
                 questions,
                 answers,
                 settings=settings,

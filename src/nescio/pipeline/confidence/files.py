@@ -17,6 +17,8 @@ HEAD_FILES = ("adapter/head.safetensors", "adapter/head.json")
 ENCODER_FILES = ("adapter/encoder.json", "adapter/model.safetensors")
 OF_PROMPT = ("style", "shots", "options")
 """Settings of sampling that questions are put by."""
+OF_PENALTY = ("divergence", "divergence_weight")
+"""Settings of training that leave no trace in how the adapter is used."""
 
 ConfidenceRun = Run[ConfidenceConfig]
 
@@ -24,6 +26,13 @@ ConfidenceRun = Run[ConfidenceConfig]
 def run_parts(run: ConfidenceRun) -> list[str]:
     """Names of the splits and of the test sets, as their files have them."""
     return ["train", "calibration", *(f"test.{name}" for name in run.config.questions.test)]
+
+
+def asked_parts(run: ConfidenceRun) -> list[str]:
+    """Those whose questions are asked; training questions are not where nobody learns from the answers."""
+    config = run.config.confidence
+    unread = config.adapter is not None and "p_true_few_shot" not in config.estimators
+    return [part for part in run_parts(run) if part != "train" or not unread]
 
 
 def run_questions(run: ConfidenceRun, part: str) -> list[Question]:
@@ -87,7 +96,11 @@ def trained_digests(run: ConfidenceRun) -> dict[str, str | None]:
 
 def trained_files(run: ConfidenceRun) -> tuple[str, ...]:
     """What training leaves in the run folder."""
-    config = run.config.confidence
+    return files_of(run.config.confidence)
+
+
+def files_of(config: StatedConfidenceConfig) -> tuple[str, ...]:
+    """What an objective's training leaves in a run folder."""
     if config.objective == "encoder":
         return ENCODER_FILES
     return HEAD_FILES if config.form == "probe" and config.objective in HEADED else ADAPTER_FILES

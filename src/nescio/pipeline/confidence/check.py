@@ -1,0 +1,78 @@
+"""What a confidence run cannot be, told before its first stage."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nescio.config import ConfidenceConfig
+from nescio.errors import ConfigError, describe_unknown
+from nescio.pipeline.confidence.estimate import OF_ENTROPIES, OF_GREEDY
+from nescio.pipeline.confidence.files import files_of
+from nescio.pipeline.line import check_model_name
+from nescio.store import read_json
+
+OF_READING = ("objective", "form", "query", "layer", "encoder")
+"""Settings of training that an adapter must be read by."""
+
+
+def check_confidence_config(config: ConfidenceConfig) -> None:
+    """Refuse before the first stage what a later one would stumble over, perhaps after an hour.
+
+    Raises:
+        ConfigError: A setting that cannot be, with what to set instead.
+    """
+    from nescio.confidence.asked import ASKED
+    from nescio.confidence.estimators import ESTIMATORS
+    from nescio.data.load import load_splits
+
+    stated = config.confidence
+    for name in config.questions.in_distribution:
+        if name not in config.questions.test:
+            raise ConfigError(describe_unknown("set in questions.in_distribution", name, config.questions.test))
+    for place, name in enumerate(stated.estimators):
+        known = (*ESTIMATORS, *ASKED, *OF_ENTROPIES)
+        if name not in known:
+            raise ConfigError(describe_unknown("estimator", name, known))
+        if name in stated.estimators[:place]:
+            raise ConfigError(f"estimator '{name}' is named twice in confidence.estimators; name it once")
+        if stated.objective == "joint" and name not in OF_GREEDY:
+            raise ConfigError(
+                f"estimator '{name}' looks at answers of the untrained model, but a joint run answers by itself; "
+                f"leave it out, or take of {', '.join(OF_GREEDY)}"
+            )
+    if stated.adapter is not None:
+        _check_adapter(config)
+    if config.sample.model is not None:
+        if stated.objective == "joint":
+            raise ConfigError(
+                "sample.model is for a judge of another model's answers, but a joint run answers by itself; leave it out"
+            )
+        check_model_name(config.sample.model.name)
+    if stated.mix is not None:
+        if stated.objective != "joint":
+            raise ConfigError(f"confidence.mix is for the objective 'joint' alone, not for '{stated.objective}'; leave it out")
+        load_splits(stated.mix)
+
+
+def _check_adapter(config: ConfidenceConfig) -> None:
+    """Refuse an adapter that cannot be what the run file says.
+
+    Raises:
+        ConfigError: Its run has other settings or is not finished, or the objective trains nothing.
+    """
+    stated = config.confidence
+    folder = Path(str(stated.adapter))
+    if stated.objective in ("none", "joint"):
+        raise ConfigError(f"confidence.adapter judges given answers, which '{stated.objective}' does not; leave one of them out")
+    missing = next((name for name in ("config.json", "train.json", *files_of(stated)) if not (folder / name).is_file()), None)
+    if missing is not None:
+        raise ConfigError(f"confidence.adapter: '{folder}' has no {missing}; name the folder of a finished run of this objective")
+    trained = read_json(folder / "config.json")
+    wanted = {"model.name": config.model.name, **{f"confidence.{name}": getattr(stated, name) for name in OF_READING}}
+    for setting, value in wanted.items():
+        section, name = setting.split(".")
+        found = trained.get(section, {}).get(name)
+        if found != value:
+            raise ConfigError(
+                f"the adapter in '{folder}' was trained with {setting}: {found}, not {value}; set {setting}: {found}"
+            )
