@@ -27,7 +27,7 @@ from nescio.models.prompt import SURE, SURE_QUERY, UNSURE
 from nescio.records import Question, Sample
 
 
-class Query(NamedTuple):
+class JudgeQuery(NamedTuple):
     """Something to ask about an answer that has two replies."""
 
     asked: str
@@ -39,14 +39,14 @@ class Query(NamedTuple):
 
 
 # The signs are no letters that name options of a multiple-choice question, and single ones, which is what servers tell.
-TRUE_QUERY = Query("Judge the proposed answer.\nT. It is true.\nF. It is false.", "Verdict:", "T", "F")
+TRUE_QUERY = JudgeQuery("Judge the proposed answer.\nT. It is true.\nF. It is false.", "Verdict:", "T", "F")
 """With signs to choose from, as in Kadavath et al. 2022."""
-RIGHT_QUERY = Query("Is the proposed answer right, yes or no?", "Verdict:", "yes", "no")
+RIGHT_QUERY = JudgeQuery("Is the proposed answer right, yes or no?", "Verdict:", "yes", "no")
 """With words to choose from."""
 
 
 def make_p_true_requests(
-    questions: Sequence[Question], answers: Sequence[AnswerSet], settings: AskSettings, *, query: Query = TRUE_QUERY
+    questions: Sequence[Question], answers: Sequence[AnswerSet], settings: AskSettings, *, query: JudgeQuery = TRUE_QUERY
 ) -> list[SampleRequest]:
     """Ask whether each greedy answer is right, with nothing else shown: zero-shot P(True).
 
@@ -234,11 +234,11 @@ def logistic(log_odds: float) -> float:
     return 0.5 * (1.0 + math.tanh(0.5 * log_odds))
 
 
-def _ask(shown: str, answer: str, query: Query, verdict: str = "") -> Turn:
+def _ask(shown: str, answer: str, query: JudgeQuery, verdict: str = "") -> Turn:
     return Turn(f"{shown}\nProposed answer: {answer}\n{query.asked}", query.cue, verdict)
 
 
-def _verdict(right: bool, query: Query) -> str:
+def _verdict(right: bool, query: JudgeQuery) -> str:
     return query.right if right else query.wrong
 
 
