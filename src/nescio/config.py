@@ -101,6 +101,8 @@ class PredictConfig(Section):
     """0 is greedy."""
     max_answer_chars: Positive = 200
     max_justification_chars: Positive = 200
+    adapter: str | None = None
+    """Folder of a run: predict with the adapter that it has trained, and train nothing."""
 
 
 class CalibrateConfig(Section):

@@ -312,7 +312,7 @@ def test_answers_of_another_model_are_judged(world, finished, tmp_path):
         ({"query": "brief"}, "trained with confidence.query: short, not brief; set confidence.query: short"),
         ({"objective": "p_ik"}, "trained with confidence.objective: correctness"),
         ({"form": "probe"}, "has no adapter/head.safetensors"),
-        ({"adapter": "no/such/run"}, "'no/such/run' has no config.json; name the folder of a finished run"),
+        ({"adapter": "no/such/run"}, "'no/such/run' has no config.json; name the folder of a run that has trained"),
         ({"objective": "none"}, "leave one of them out"),
     ],
 )
@@ -322,6 +322,14 @@ def test_an_adapter_that_cannot_be_read_so_is_refused(world, finished, tmp_path,
         run_line(adopted_config(world, tmp_path / "run", finished, confidence=section))
 
     assert not (tmp_path / "run").exists()
+
+
+def test_questions_that_an_adapter_was_trained_on_are_not_judged(world, finished, tmp_path):
+    """Elsewhere a training question is a test question here: a leak that no split of this run can show."""
+    sets = {"own": {"source": "{root}/train.jsonl"}, "far": {"source": "{root}/far.jsonl"}}
+    questions = {"test": sets, "train": [{"source": "{root}/own.jsonl"}], "in_distribution": ["own"]}
+    with pytest.raises(DataError, match=r"was trained on question 'train-[a-z]+-0', which is judged here; keep them apart"):
+        run_line(adopted_config(world, tmp_path / "run", finished, questions=questions))
 
 
 def test_a_joint_run_judges_no_other_model(world, tmp_path):

@@ -223,6 +223,20 @@ def test_a_run_without_the_tuned_system_trains_nothing(world, tmp_path):
     assert read_scorecard(tmp_path / "run")["paired"] == {}
 
 
+def test_an_adapter_of_another_run_decides_as_it_did_there(world, finished, tmp_path):
+    """Nothing is trained, and the replies are the same; another model's adapter is refused."""
+    model, data = world
+    chosen = {"adapter": str(finished), "systems": ["tuned"]}
+    folder = run_line(small_config(model, data, tmp_path / "run", predict=chosen))
+
+    name = "predictions/tuned.test.jsonl"
+    assert (folder / name).read_bytes() == (finished / name).read_bytes()
+    assert not list(folder.glob(".checkpoints-*"))
+    other = shutil.copytree(model, tmp_path / "other")
+    with pytest.raises(ConfigError, match=r"was trained with model\.name"):
+        run_line(small_config(other, data, tmp_path / "run2", predict=chosen))
+
+
 def test_line_stops_where_it_is_told(world, tmp_path):
     """`until` names the last stage; an unknown one is refused with the nearest name."""
     recorder = Recorder()

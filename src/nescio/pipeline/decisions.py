@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from nescio.config import RunConfig, System
 from nescio.errors import ConfigError, DataError, describe_unknown
-from nescio.pipeline.line import ADAPTER_FILES, Training, fit_replies, follow_line
+from nescio.pipeline.line import (
+    ADAPTER_FILES,
+    Training,
+    adopt_training,
+    check_trained_with,
+    fit_replies,
+    follow_line,
+    read_trained_config,
+)
 from nescio.records import SPLITS, Example, Prediction, answering_is_right
 from nescio.run_folder import Progress, Run, Silence, identify_model
 from nescio.store import read_json, read_records, sha256_of_file, sha256_of_json, write_json, write_records
@@ -25,6 +33,9 @@ def run_decision_line(config: RunConfig, *, until: str = "report", progress: Pro
     """Run the stages up to `until`; see `nescio.pipeline.run_line`."""
     if until not in STAGES:
         raise ConfigError(describe_unknown("stage", until, STAGES))
+    if config.predict.adapter is not None:
+        wanted = {"model.name": config.model.name}
+        check_trained_with(config.predict.adapter, read_trained_config(config.predict.adapter), wanted)
     stages = [*STAGES[: STAGES.index(until) + 1]]
     if "tuned" not in config.predict.systems and until != "train" and "train" in stages:
         stages.remove("train")
@@ -50,8 +61,12 @@ def prepare_data(run: Run[RunConfig]) -> None:
 
 
 def train(run: Run[RunConfig]) -> None:
-    """Tune the adapter on the training split."""
-    _training(run).run_stage()
+    """Tune the adapter on the training split, or take over another run's."""
+    adapter = run.config.predict.adapter
+    if adapter is None:
+        _training(run).run_stage()
+    else:
+        adopt_training(run, adapter, [example for split in PREDICTED_SPLITS for example in run.examples(split)])
 
 
 def _training(run: Run[RunConfig]) -> Training:
@@ -70,7 +85,7 @@ def _predict_system(run: Run[RunConfig], system: System) -> None:
     shots = _choose_shots(run.examples("train"), config.predict.shots) if system == "few_shot" else []
     inputs = {
         "model": identify_model(config.model),
-        "predict": config.predict.model_dump(exclude={"systems", "shots"}),
+        "predict": config.predict.model_dump(exclude={"systems", "shots", "adapter"}),
         "seed": config.seed if config.predict.temperature else None,
         "adapter": run.digests(ADAPTER_FILES) if system == "tuned" else None,
         "shots": {shot.id: sha256_of_json(shot.model_dump()) for shot in shots},

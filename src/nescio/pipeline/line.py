@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from nescio.config import LineConfig
+from nescio.data.overlap import normalise_question
+from nescio.errors import ConfigError, DataError
 from nescio.models.load import LoadedModel
-from nescio.records import Example, Label
+from nescio.records import Example, Label, Question
 from nescio.run_folder import Run, identify_model
-from nescio.store import sha256_of_file, sha256_of_json, write_json
+from nescio.store import read_json, read_json_lines, sha256_of_file, sha256_of_json, write_json
 from nescio.train.processes import hear_first_process, is_helper, part_from_others
 
 if TYPE_CHECKING:
@@ -113,6 +115,71 @@ class Training:
         }
         load = partial(load_model, config.model.name, dtype=config.model.dtype, device=config.model.device)
         return self._fit(load, settings)
+
+
+def adopt_training(
+    run: Run[Any], source: str, judged: Iterable[Example | Question], files: Sequence[str] = ADAPTER_FILES
+) -> None:
+    """Copy what another run has trained in place of training, so that this one stands for itself.
+
+    Args:
+        run: The run.
+        source: The folder of the other one.
+        judged: What this run calibrates on and is tested on.
+        files: What the other one has trained.
+
+    Raises:
+        DataError: The other run was trained on a question that this one is judged on.
+    """
+    rows = (row for _, row in read_json_lines(Path(source) / "data" / "train.jsonl"))
+    trained = {normalise_question(row["question"], row.get("context")) for row in rows}
+    leaked = next((row for row in judged if normalise_question(row.question, row.context) in trained), None)
+    if leaked is not None:
+        raise DataError(f"the adapter in '{source}' was trained on question '{leaked.id}', which is judged here; keep them apart")
+    names = (*files, "train.json")
+    inputs = {"adapter": {name: sha256_of_file(Path(source) / name) for name in names}}
+
+    def work() -> str:
+        (run.folder / "adapter").mkdir(exist_ok=True)
+        for name in names:
+            shutil.copyfile(Path(source) / name, run.folder / name)
+        return f"trained in {source}"
+
+    run.stage("train", inputs, names, work)
+
+
+def read_trained_config(source: str, files: Sequence[str] = ADAPTER_FILES) -> dict[str, Any]:
+    """The settings of a run whose adapter another one is to use.
+
+    Raises:
+        ConfigError: It is no folder of a finished run with such files.
+    """
+    missing = next(
+        (name for name in ("config.json", "train.json", "data/train.jsonl", *files) if not (Path(source) / name).is_file()), None
+    )
+    if missing is not None:
+        raise ConfigError(f"adapter: '{source}' has no {missing}; name the folder of a run that has trained one of this kind")
+    return dict(read_json(Path(source) / "config.json"))
+
+
+def check_trained_with(source: str, trained: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """Refuse an adapter that was trained with other settings than it would be read by.
+
+    Args:
+        source: The folder of its run.
+        trained: The settings of that run.
+        wanted: `section.name` -> the value of this one.
+
+    Raises:
+        ConfigError: One differs.
+    """
+    for setting, value in wanted.items():
+        section, name = setting.split(".")
+        found = trained.get(section, {}).get(name)
+        if found != value:
+            raise ConfigError(
+                f"the adapter in '{source}' was trained with {setting}: {found}, not {value}; set {setting}: {found}"
+            )
 
 
 def fit_replies(read: Callable[[], Sequence[Example | Label]], folder: Path) -> Fit:

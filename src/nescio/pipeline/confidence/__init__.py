@@ -41,9 +41,9 @@ from nescio.pipeline.confidence.judge import (
     promise,
     refuse_calibrated_questions,
 )
-from nescio.pipeline.confidence.learn import adopt, learn
+from nescio.pipeline.confidence.learn import learn
 from nescio.pipeline.confidence.state import make_stater
-from nescio.pipeline.line import Training, follow_line, mixed_digests
+from nescio.pipeline.line import Training, adopt_training, follow_line, mixed_digests
 from nescio.records import Confidence
 from nescio.run_folder import Progress, Silence, identify_model
 from nescio.store import read_json, read_records, sha256_of_json, write_json, write_records
@@ -123,10 +123,12 @@ def grade(run: ConfidenceRun) -> None:
 
 def train(run: ConfidenceRun) -> None:
     """Teach the model by its graded answers, or take over what another run has learnt."""
-    if run.config.confidence.adapter is None:
+    adapter = run.config.confidence.adapter
+    if adapter is None:
         _training(run).run_stage()
     else:
-        adopt(run)
+        judged = (question for part in run_parts(run)[1:] for question in run_questions(run, part))
+        adopt_training(run, adapter, judged, trained_files(run))
 
 
 def _training(run: ConfidenceRun) -> Training:

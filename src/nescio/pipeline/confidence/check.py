@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from nescio.config import ConfidenceConfig
 from nescio.errors import ConfigError, describe_unknown
 from nescio.pipeline.confidence.estimate import OF_ENTROPIES, OF_GREEDY
 from nescio.pipeline.confidence.files import files_of
-from nescio.pipeline.line import check_model_name
-from nescio.store import read_json
+from nescio.pipeline.line import check_model_name, check_trained_with, read_trained_config
 
 OF_READING = ("objective", "form", "query", "layer", "encoder")
 """Settings of training that an adapter must be read by."""
@@ -41,7 +38,7 @@ def check_confidence_config(config: ConfidenceConfig) -> None:
                 f"leave it out, or take of {', '.join(OF_GREEDY)}"
             )
     if stated.adapter is not None:
-        _check_adapter(config)
+        _check_adapter(config, stated.adapter)
     if config.sample.model is not None:
         if stated.objective == "joint":
             raise ConfigError(
@@ -54,25 +51,10 @@ def check_confidence_config(config: ConfidenceConfig) -> None:
         load_splits(stated.mix)
 
 
-def _check_adapter(config: ConfidenceConfig) -> None:
-    """Refuse an adapter that cannot be what the run file says.
-
-    Raises:
-        ConfigError: Its run has other settings or is not finished, or the objective trains nothing.
-    """
+def _check_adapter(config: ConfidenceConfig, source: str) -> None:
+    """Refuse an adapter that cannot be what the run file says."""
     stated = config.confidence
-    folder = Path(str(stated.adapter))
     if stated.objective in ("none", "joint"):
         raise ConfigError(f"confidence.adapter judges given answers, which '{stated.objective}' does not; leave one of them out")
-    missing = next((name for name in ("config.json", "train.json", *files_of(stated)) if not (folder / name).is_file()), None)
-    if missing is not None:
-        raise ConfigError(f"confidence.adapter: '{folder}' has no {missing}; name the folder of a finished run of this objective")
-    trained = read_json(folder / "config.json")
     wanted = {"model.name": config.model.name, **{f"confidence.{name}": getattr(stated, name) for name in OF_READING}}
-    for setting, value in wanted.items():
-        section, name = setting.split(".")
-        found = trained.get(section, {}).get(name)
-        if found != value:
-            raise ConfigError(
-                f"the adapter in '{folder}' was trained with {setting}: {found}, not {value}; set {setting}: {found}"
-            )
+    check_trained_with(source, read_trained_config(source, files_of(stated)), wanted)

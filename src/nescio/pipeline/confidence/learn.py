@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from nescio.errors import DataError
@@ -17,10 +15,9 @@ from nescio.pipeline.confidence.files import (
     run_grades,
     run_questions,
     run_samples,
-    trained_files,
 )
 from nescio.records import SampleGrade
-from nescio.store import sha256_of_file, sha256_of_json
+from nescio.store import sha256_of_json
 
 if TYPE_CHECKING:
     from nescio.train.head import TrainedAdapter
@@ -49,21 +46,6 @@ def learn(run: ConfidenceRun, load: Callable[[], LoadedModel], settings: dict[st
     if config.objective in HEADED and config.form == "lora":
         attach_head(loaded.model, layer=config.layer, seed=settings["seed"])
     return train_rows(loaded, rows, folder, divergence=config.divergence, divergence_weight=config.divergence_weight, **kept)
-
-
-def adopt(run: ConfidenceRun) -> None:
-    """Copy what another run has trained, so that this one stands for itself."""
-    source = Path(str(run.config.confidence.adapter))
-    names = (*trained_files(run), "train.json")
-    inputs = {"adapter": {name: sha256_of_file(source / name) for name in names}}
-
-    def work() -> str:
-        (run.folder / "adapter").mkdir(exist_ok=True)
-        for name in names:
-            shutil.copyfile(source / name, run.folder / name)
-        return f"trained in {source}"
-
-    run.stage("train", inputs, names, work)
 
 
 def _learn_encoder(run: ConfidenceRun, settings: dict[str, Any]) -> TrainedAdapter:
