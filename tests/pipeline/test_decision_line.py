@@ -71,7 +71,8 @@ def test_whole_line_leaves_every_file_and_no_scratch(finished):
         *(f"data/{split}.jsonl" for split in SIZES),
         *(f"{kind}/{system}.{split}.jsonl" for kind in ("predictions", "grades") for system in ("base", "few_shot", "tuned")
           for split in ("calibration", "test")),
-        *("adapter/adapter_model.safetensors", "adapter/README.md", "train.json", "calibrate.json", "scorecard.json"),
+        *("adapter/adapter_model.safetensors", "adapter/README.md", "adapter/calibration.json"),
+        *("train.json", "calibrate.json", "scorecard.json"),
         *("report/index.html", "config.json", "manifest.json"),
     ]  # fmt: skip
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nescio.config import RunConfig, System
 from nescio.errors import ConfigError, DataError, describe_unknown
+from nescio.models.prompt import build_messages
 from nescio.pipeline.line import (
     ADAPTER_FILES,
     Training,
@@ -187,17 +187,27 @@ def calibrate(run: Run[RunConfig]) -> None:
                 run.grades(system, "calibration"),
                 methods=run.config.calibrate.methods,
                 seed=run.config.seed,
+                model=_digest_system(run, system),
+                prompt=sha256_of_json(build_messages("", "")),
             )
             for system in systems
         }
-        write_json(run.folder / "calibrate.json", {name: json.loads(c.model_dump_json()) for name, c in fitted.items()})
+        write_json(run.folder / "calibrate.json", {name: c.model_dump(mode="json") for name, c in fitted.items()})
+        if "tuned" in fitted:  # goes where the adapter goes
+            write_json(run.folder / "adapter" / "calibration.json", fitted["tuned"].model_dump(mode="json"))
         if run.config.calibrate.max_risk is not None:
             promised = {system: _promise(run, system).model_dump() for system in systems}
             write_json(run.folder / "thresholds.json", promised)
         return ", ".join(f"{name}: {c.method}" for name, c in fitted.items())
 
-    promises = ["thresholds.json"] if run.config.calibrate.max_risk is not None else []
-    run.stage("calibrate", inputs, ["calibrate.json", *promises], work)
+    outputs = ["calibrate.json", *(["adapter/calibration.json"] if "tuned" in systems else [])]
+    outputs += ["thresholds.json"] if run.config.calibrate.max_risk is not None else []
+    run.stage("calibrate", inputs, outputs, work)
+
+
+def _digest_system(run: Run[RunConfig], system: System) -> str:
+    """What tells a system's weights from any others."""
+    return sha256_of_json([identify_model(run.config.model), run.digests(ADAPTER_FILES) if system == "tuned" else {}])
 
 
 def _promise(run: Run[RunConfig], system: System) -> ThresholdGuarantee:

@@ -212,7 +212,11 @@ def calibrate(run: ConfidenceRun) -> None:
             model=sha256_of_json([identify_model(config.model), trained_digests(run)]),
             prompt=sha256_of_json([config.sample.model_dump(include=set(OF_PROMPT)), config.confidence.query]),
         )
-        write_json(run.folder / "calibrate.json", {method: one.model_dump() for method, one in fitted.items()})
+        write_json(run.folder / "calibrate.json", {method: one.model_dump(mode="json") for method, one in fitted.items()})
+        if (run.folder / "adapter").is_dir() and method_name(config.confidence) in fitted:  # goes where the adapter goes
+            write_json(
+                run.folder / "adapter" / "calibration.json", fitted[method_name(config.confidence)].model_dump(mode="json")
+            )
         promised = {method: promise(run, questions, stated, right, method) for method in fitted}
         write_json(run.folder / "thresholds.json", {method: one.model_dump() for method, one in promised.items()})
         own = promised.get(method_name(config.confidence))
