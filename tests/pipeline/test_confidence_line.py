@@ -204,7 +204,7 @@ def test_joint_training_learns_structured_decisions_along(world, tmp_path):
             "'sample_agreement' looks at stored answers, but this run answers anew",
         ),
         ({"estimators": ["mean_likelyhood"]}, "Did you mean 'mean_likelihood'"),
-        ({"in_one_pass": True}, "confidence.in_one_pass is for form: probe"),
+        ({"in_one_pass": True, "estimators": []}, "confidence.in_one_pass is for form: probe"),
         ({"mix": "failure_aware"}, "is for the objective 'joint' alone"),
         ({"objective": "corectness"}, "confidence.objective"),
         ({"divergence": "hellinger"}, "confidence.divergence"),
