@@ -44,9 +44,9 @@ def check_confidence_config(config: ConfidenceConfig) -> None:
     if stated.adapter is not None:
         _check_adapter(config, stated.adapter)
     if config.sample.model is not None:
-        if stated.objective == "joint":
+        if answers_in_one_pass(stated):
             raise ConfigError(
-                "sample.model is for a judge of another model's answers, but a joint run answers by itself; leave it out"
+                "sample.model is for a judge of another model's answers, but this run answers by itself; leave it out"
             )
         check_model_name(config.sample.model.name)
     if stated.mix is not None:
