@@ -296,6 +296,8 @@ class StatedConfidenceConfig(Section):
     """Untrained estimators to compare with, by name (docs/confidence.md); for `joint`, of its own answers' likelihoods alone."""
     mixes: tuple[Literal["logistic", "boosting"], ...] = ()
     """Learned mixes of all that this run states and estimates, fitted to the calibration questions."""
+    in_one_pass: bool = False
+    """For `form: probe`: answer anew, and read the confidence off the same pass, for one token more. A joint run always does."""
     batch_size: Positive = 32
     """Questions a forward pass."""
 

@@ -152,11 +152,12 @@ def answer_and_state(
 ) -> tuple[list[Sample], Stated]:
     """Answer questions greedily and state each confidence in the same breath: the query is read behind what was written.
 
-    The answer's keys and values serve the query, so that stating a confidence costs the query's tokens alone. Only where the
-    written tokens are not those that the answer's text is trained with is the answer read again.
+    The answer's keys and values serve the query, so that stating a confidence costs the query's tokens alone; with a head it
+    costs a single one, the answer's last. Only where the written tokens are not those that the answer's text is trained with is
+    the answer read again.
 
     Args:
-        loaded: The adapted model.
+        loaded: The adapted model, or one with a head.
         requests: Open questions, or such with options.
         form: Of `choose_form`; one that asks behind the answer.
         settings: How answers are written.
@@ -166,7 +167,10 @@ def answer_and_state(
     Returns:
         The greedy answers, and the confidences; tokens are those that were read for the confidences alone.
     """
-    sampler = TorchSampler(loaded, max_rows=batch_size)
+    import torch
+
+    head = getattr(loaded.model, HEAD, None)
+    sampler = TorchSampler(loaded, max_rows=batch_size, feature_layer=-1 if head is None else head.layer)
     told = np.full(len(requests), np.nan)
     extra = [0] * len(requests)
 
@@ -174,8 +178,10 @@ def answer_and_state(
         [row] = encode_answered(loaded.tokenizer, [AnsweredQuestion(requests[place], answer.text)], form, anchored=False)
         kept = _count_alike(row.input_ids[:-1], read)
         extra[place] = len(row.input_ids) - kept
-        logits = (yield Feed(row.input_ids[kept:], keep=kept - shared)).double().cpu().numpy()
-        told[place] = (_softmax(logits[None, list(row.options)]) @ np.array(form.values))[0]
+        seen = yield Feed(row.input_ids[kept:], keep=kept - shared, features=head is not None)
+        with torch.inference_mode():
+            logits = seen[list(row.options)] if head is None else head(seen)
+        told[place] = (_softmax(logits.double().cpu().numpy()[None]) @ np.array(form.values))[0]
 
     answers = sampler.draw(requests, settings, on_done=on_progress, then=state)
     return answers, Stated(np.clip(told, 0.0, 1.0), sum(extra))

@@ -315,14 +315,44 @@ def test_targets_draws_and_logits_come_from_one_pass(tiny_model: Callable[[str],
             assert (told[n] - logits[-1]).abs().max() < TOLERANCE
 
 
-@pytest.mark.parametrize("feed", [Feed([5, 6], targets=[7]), Feed([5], targets=[6, 7]), Feed([5], draws=[None], targets=[6])])
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("layer", [0, 1, -1])
+def test_features_are_the_models_own_hidden_states(tiny_model: Callable[[str], Any], architecture: str, layer: int) -> None:
+    """Behind a prefix, of a row's last token, beside rows that ask for something else."""
+    import torch
+
+    model = tiny_model(architecture).model
+    prefix, told = random_tokens(9, seed=1), {}
+    rows = [random_tokens(length, seed=length) for length in (3, 8, 1, 5)]
+
+    def read(n: int) -> Any:
+        told[n] = yield Feed(rows[n], features=n != 1)
+
+    list(TorchEngine(model, prefix=prefix, max_rows=4, feature_layer=layer).run(read(n) for n in range(len(rows))))
+
+    for n, row in enumerate(rows):
+        with torch.no_grad():
+            out = model(input_ids=torch.tensor([[*prefix, *row]]), use_cache=False, output_hidden_states=True)
+        expected = out.logits[0, -1] if n == 1 else out.hidden_states[layer][0, -1]
+        assert (told[n] - expected).abs().max().item() < TOLERANCE
+
+
+@pytest.mark.parametrize(
+    "feed",
+    [
+        Feed([5, 6], targets=[7]),
+        Feed([5], targets=[6, 7]),
+        Feed([5], draws=[None], targets=[6]),
+        Feed([5], draws=[None], features=True),
+    ],
+)
 def test_targets_that_do_not_fit_their_tokens_are_a_bug_of_the_row(tiny_model: Callable[[str], Any], feed: Feed) -> None:
     """A target too few would give every later row its neighbour's numbers."""
 
     def program() -> Any:
         yield feed
 
-    with pytest.raises(ValueError, match="one for each of its tokens"):
+    with pytest.raises(ValueError, match=r"one for each of its tokens|asks for features, or for draws"):
         list(TorchEngine(tiny_model("llama").model).run([program()]))
 
 

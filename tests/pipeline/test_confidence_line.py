@@ -22,6 +22,7 @@ OBJECTIVES = {
     "lora_prompt": {"objective": "correctness"},
     "lora": {"objective": "correctness", "form": "lora"},
     "probe": {"objective": "correctness", "form": "probe"},
+    "probe_in_one_pass": {"objective": "correctness", "form": "probe", "in_one_pass": True, "estimators": ["min_likelihood"]},
     "soft": {"objective": "correctness", "targets": "soft", "divergence_weight": 0.0},
     "p_ik": {"objective": "p_ik"},
     "p_ik_probe": {"objective": "p_ik", "form": "probe", "layer": 1},
@@ -200,9 +201,10 @@ def test_joint_training_learns_structured_decisions_along(world, tmp_path):
     [
         (
             {"objective": "joint", "estimators": ["sample_agreement"]},
-            "'sample_agreement' looks at answers of the untrained model",
+            "'sample_agreement' looks at stored answers, but this run answers anew",
         ),
         ({"estimators": ["mean_likelyhood"]}, "Did you mean 'mean_likelihood'"),
+        ({"in_one_pass": True, "estimators": []}, "confidence.in_one_pass is for form: probe"),
         ({"mix": "failure_aware"}, "is for the objective 'joint' alone"),
         ({"objective": "corectness"}, "confidence.objective"),
         ({"divergence": "hellinger"}, "confidence.divergence"),
@@ -334,7 +336,7 @@ def test_questions_that_an_adapter_was_trained_on_are_not_judged(world, finished
 
 def test_a_joint_run_judges_no_other_model(world, tmp_path):
     """It answers by itself."""
-    with pytest.raises(ConfigError, match="a joint run answers by itself; leave it out"):
+    with pytest.raises(ConfigError, match="this run answers by itself; leave it out"):
         run_line(
             confidence_config(
                 world, tmp_path / "run", confidence=OBJECTIVES["joint"], sample={"model": {"name": str(world / "model")}}

@@ -11,7 +11,7 @@ from nescio.models.load import LoadedModel, load_adapted_model
 from nescio.models.torch_sampler import TorchSampler
 from nescio.predict_confidence import answer_and_state, count_tokens, state_confidence, state_percentages
 from nescio.train import train_rows
-from nescio.train.head import attach_head, fit_head, load_head
+from nescio.train.head import HEAD, attach_head, fit_head, load_head
 from nescio.train.objectives import AnsweredQuestion, choose_form, encode_answered
 from nescio.train.packing import LOSS_INPUTS, collate_padded, collate_shared_prefix
 from nescio.train.rows import TrainingRow
@@ -343,6 +343,26 @@ def test_answers_and_confidences_come_in_one_breath(tiny_model, separable):
     rows = encode_answered(loaded.tokenizer, answered, form, anchored=False)
     np.testing.assert_allclose(stated.confidence, state_confidence(loaded, rows, form).confidence, rtol=1e-3)
     assert stated.tokens < sum(len(row.input_ids) for row in rows) / 2
+
+
+@pytest.mark.parametrize("layer", [-1, 1])
+def test_a_head_reads_its_features_where_the_answer_ended(tiny_model, separable, layer):
+    """For a token or so, and with what a pass over the whole row would have told it."""
+    loaded = tiny_model("llama")
+    form = choose_form("correctness", form="probe")
+    requests = [SampleRequest(one.request.question_id, text=one.request.text) for one in separable[:6]]
+    attach_head(loaded.model, layer=layer, seed=3)
+    try:
+        answers, stated = answer_and_state(loaded, requests, form, DrawSettings(max_new_tokens=4), batch_size=3)
+        answered = [AnsweredQuestion(request, answer.text) for request, answer in zip(requests, answers, strict=True)]
+        rows = encode_answered(loaded.tokenizer, answered, form, anchored=False)
+        expected = state_confidence(loaded, rows, form).confidence
+    finally:
+        delattr(loaded.model, HEAD)
+
+    np.testing.assert_allclose(stated.confidence, expected, rtol=1e-3)
+    assert len(set(expected.round(6))) > 1
+    assert len(requests) <= stated.tokens < sum(len(row.input_ids) for row in rows) / 2
 
 
 def test_only_greedy_answers_are_gone_on_behind(tiny_model):

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
@@ -26,8 +27,9 @@ LARGEST_READ = 8192
 class Feed(NamedTuple):
     """What a row wants next: cut back to `keep` tokens (prefix not counted; None keeps all), then read `tokens`.
 
-    What it is sent back depends on what it asks for: without `draws` or `targets` the float32 logits after its last token,
-    shape (vocabulary,); with `draws` a `Drawn` for each; with `targets` the log-probability of each, shape (targets,).
+    What it is sent back depends on what it asks for: the float32 logits after its last token, shape (vocabulary,); with `draws` a
+    `Drawn` for each; with `targets` the log-probability of each, shape (targets,); with `features` the float32 hidden states of
+    its last token, shape (hidden,).
     """
 
     tokens: Sequence[int]
@@ -42,6 +44,7 @@ class Feed(NamedTuple):
     """Tokens that are not picked."""
     targets: Sequence[int] = ()
     """The token whose log-probability is wanted behind each token read, as many as those."""
+    features: bool = False
 
 
 class Chance(Protocol):
@@ -67,7 +70,9 @@ RowProgram: TypeAlias = Generator[Feed, Any, None]
 class TorchEngine:
     """A model with the key-value store of up to `max_rows` rows behind one shared prefix."""
 
-    def __init__(self, model: Any, *, prefix: Sequence[int] = (), max_rows: int = 32, slots: int = 64) -> None:
+    def __init__(
+        self, model: Any, *, prefix: Sequence[int] = (), max_rows: int = 32, slots: int = 64, feature_layer: int = -1
+    ) -> None:
         """Compute the prefix once.
 
         Args:
@@ -75,6 +80,7 @@ class TorchEngine:
             prefix: Tokens that all rows begin with.
             max_rows: Rows in flight.
             slots: Tokens that a row is expected to read at most; more are taken at some cost.
+            feature_layer: Whose hidden states `features` are: 0 is the embedding, -1 the last layer.
 
         Raises:
             ModelError: The model's attention cannot be replaced (no support for transformers' attention interface).
@@ -82,6 +88,7 @@ class TorchEngine:
         self.model = model
         self.max_rows = max_rows
         self.prefix_length = 0
+        self._feature_layer = feature_layer
         self._spoiled = False
         with _ragged_attention(model):
             self._store = _Store(max_rows, max(slots, len(prefix)))
@@ -198,6 +205,8 @@ class TorchEngine:
             raise ValueError("a row must feed at least one token a step")
         if any(feed.targets and (feed.draws or len(feed.targets) != len(feed.tokens)) for feed in feeds):
             raise ValueError("a feed with targets has one for each of its tokens, and no draws")
+        if any(feed.features and (feed.draws or feed.targets) for feed in feeds):
+            raise ValueError("a feed asks for features, or for draws or targets")
         flat = torch.tensor([token for feed in feeds for token in feed.tokens], device=device)
         positions = torch.tensor([n + i for n, c in zip(lengths, counts, strict=True) for i in range(c)], device=device)
         self._store.begin(counts, positions)
@@ -210,10 +219,15 @@ class TorchEngine:
                     past_key_values=self._store,
                     use_cache=True,
                     logits_to_keep=torch.tensor(_wanted_places(feeds), device=device),
+                    output_hidden_states=any(feed.features for feed in feeds),
                 )
                 logits = out.logits[0].float()
                 self._spoiled |= bool(logits[:, -1].isnan().any())
-                return _answer_feeds(feeds, logits)
+                answers = _answer_feeds(feeds, logits)
+                for number, end in enumerate(accumulate(counts)):
+                    if feeds[number].features:
+                        answers[number] = out.hidden_states[self._feature_layer][0, end - 1].float()
+                return answers
         finally:
             _ACTIVE_STORES.pop()
 

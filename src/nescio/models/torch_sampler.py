@@ -40,6 +40,7 @@ class TorchSampler:
         *,
         identity: dict[str, Any] | None = None,
         max_rows: int = 128,
+        feature_layer: int = -1,
     ) -> None:
         """Keep the model.
 
@@ -48,7 +49,9 @@ class TorchSampler:
                 none is.
             identity: What tells the weights from any others.
             max_rows: Rows in flight.
+            feature_layer: Whose hidden states an afterthought can ask for.
         """
+        self._feature_layer = feature_layer
         self._given = loaded
         self._identity = identity or {}
         self._max_rows = max_rows
@@ -110,7 +113,9 @@ class TorchSampler:
         # Long ones first: reads of like length share a step, and the last rows to end are short.
         order = sorted(range(len(writers)), key=lambda place: -len(writers[place].prompt))
         with packed_linear_layers(self._loaded.model):
-            engine = TorchEngine(self._loaded.model, prefix=prefix, max_rows=self._max_rows, slots=longest)
+            engine = TorchEngine(
+                self._loaded.model, prefix=prefix, max_rows=self._max_rows, slots=longest, feature_layer=self._feature_layer
+            )
             yield from engine.run((writers[place].program() for place in order), rows_each=rows_each)
 
     def _make_writer(self, request: SampleRequest, settings: DrawSettings) -> _Writer:

@@ -151,11 +151,13 @@ def predict(run: ConfidenceRun) -> None:
     parts = run_parts(run)[1:]
     inputs: dict[str, Any] = {
         "model": identify_model(config.model),
-        "confidence": config.confidence.model_dump(exclude={"adapter", "batch_size", "limit", "mix", *OF_PENALTY}),
+        "confidence": config.confidence.model_dump(exclude={"adapter", "batch_size", "in_one_pass", "limit", "mix", *OF_PENALTY}),
         "sample": config.sample.model_dump(include=set(OF_PROMPT)),
         "trained": trained_digests(run),
         "files": {f"{kind}/{part}.jsonl": run.digest(f"{kind}/{part}.jsonl") for part in parts for kind in ("data", "samples")},
     }
+    if config.confidence.in_one_pass:
+        inputs["in_one_pass"] = True
     if config.sample.model is not None:
         inputs["answering"] = identify_model(config.sample.model)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from nescio.config import ConfidenceConfig
 from nescio.errors import ConfigError, describe_unknown
 from nescio.pipeline.confidence.estimate import OF_ENTROPIES, OF_GREEDY
-from nescio.pipeline.confidence.files import files_of
+from nescio.pipeline.confidence.files import answers_in_one_pass, files_of
 from nescio.pipeline.line import check_model_name, check_trained_with, read_trained_config
 
 OF_READING = ("objective", "form", "query", "layer", "encoder")
@@ -32,17 +32,21 @@ def check_confidence_config(config: ConfidenceConfig) -> None:
             raise ConfigError(describe_unknown("estimator", name, known))
         if name in stated.estimators[:place]:
             raise ConfigError(f"estimator '{name}' is named twice in confidence.estimators; name it once")
-        if stated.objective == "joint" and name not in OF_GREEDY:
+        if answers_in_one_pass(stated) and name not in OF_GREEDY:
             raise ConfigError(
-                f"estimator '{name}' looks at answers of the untrained model, but a joint run answers by itself; "
+                f"estimator '{name}' looks at stored answers, but this run answers anew, as it states its confidence; "
                 f"leave it out, or take of {', '.join(OF_GREEDY)}"
             )
+    if stated.in_one_pass and (stated.objective != "correctness" or stated.form != "probe"):
+        raise ConfigError(
+            "confidence.in_one_pass is for form: probe, as an adapter changes the answers; take it, or objective: joint"
+        )
     if stated.adapter is not None:
         _check_adapter(config, stated.adapter)
     if config.sample.model is not None:
-        if stated.objective == "joint":
+        if answers_in_one_pass(stated):
             raise ConfigError(
-                "sample.model is for a judge of another model's answers, but a joint run answers by itself; leave it out"
+                "sample.model is for a judge of another model's answers, but this run answers by itself; leave it out"
             )
         check_model_name(config.sample.model.name)
     if stated.mix is not None:

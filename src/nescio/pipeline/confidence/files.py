@@ -75,8 +75,13 @@ def greedy_right(grades: Sequence[SampleGrade]) -> dict[str, bool]:
 
 
 def answers_itself(run: ConfidenceRun) -> bool:
-    """Whether the trained model answers as well, so that the answers judged are its own."""
-    return run.config.confidence.objective == "joint"
+    """Whether the model that states confidence answers as well, so that the answers judged are its own."""
+    return answers_in_one_pass(run.config.confidence)
+
+
+def answers_in_one_pass(config: StatedConfidenceConfig) -> bool:
+    """Whether answer and confidence come from one pass."""
+    return config.objective == "joint" or config.in_one_pass
 
 
 def method_name(config: StatedConfidenceConfig) -> str:
