@@ -21,8 +21,8 @@ from nescio.serve.policy import Rule, Verdict, judge
 from nescio.serve.served_run import ServedRun
 
 _ANSWER_BEGUN = re.compile(r'"answer": "')
-_STRING = re.compile(r'((?:[^"\\]|\\.)*)(")?', re.DOTALL)
-_HALF_ESCAPE = re.compile(r"\\(?:u[0-9a-fA-F]{0,3})?$")
+_STRING = re.compile(r'((?:[^"\\]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*)(")?')
+"""Ends before an escape that is only half there."""
 
 
 class Ask(NamedTuple):
@@ -276,7 +276,6 @@ def read_partial_answer(text: str) -> tuple[str, bool]:
     found = _STRING.match(text, begun.end())
     assert found is not None
     inner, closed = found[1], found[2] is not None
-    inner = inner if closed else _HALF_ESCAPE.sub("", inner)
     answer = str(json.loads(f'"{inner}"', strict=False))
     if answer and "\ud800" <= answer[-1] <= "\udbff":  # half of a character outside the basic plane
         answer = answer[:-1]
