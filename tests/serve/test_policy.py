@@ -78,7 +78,7 @@ def test_a_policy_file_is_read(tmp_path):
     """Keys are known by their digests alone."""
     path = tmp_path / "policy.yaml"
     path.write_text(
-        "rule: {threshold: guaranteed, below: refuse}\nrefusal: No.\nkeys:\n- {name: ops, sha256: " + "0" * 64 + "}\n"
+        "rule: {threshold: guaranteed, below: refuse}\nrefusal: No.\nkeys:\n- {name: ops, sha256: " + "a" * 64 + "}\n"
     )
     policy = load_policy(path)
 
