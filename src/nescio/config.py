@@ -114,6 +114,8 @@ class CalibrateConfig(Section):
     """A threshold is stored with the run that promises at most this share of wrong answers among those given; None: none is."""
     level: Annotated[float, Field(gt=0, lt=1)] = 0.95
     """How sure the promise is."""
+    guarantee: Literal["fixed_sequence", "bonferroni"] = "fixed_sequence"
+    """In which way thresholds are tested (docs/calibration.md): the first mostly covers more, the second finds one more often."""
 
 
 class EvaluateConfig(Section):

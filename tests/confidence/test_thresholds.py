@@ -370,3 +370,14 @@ def test_bad_input_raises_one_line():
         guarantee_threshold([0.5], [1], max_risk=0.05, method="bonferroni", start=0.5)
     with pytest.raises(ConfigError, match="cost_wrong must be finite and at least 0"):
         threshold_for_costs(0.0, -1.0)
+
+
+def test_a_sequence_that_stops_at_its_start_says_so():
+    """Though a higher threshold would pass by itself: the start must not be chosen by the items that it is tested on."""
+    confidence = np.linspace(1, 0, 200)
+    correct = np.repeat([1, 0], 100)
+    stopped = guarantee_threshold(confidence, correct, max_risk=0.2, start=0.0)
+
+    assert stopped.threshold is None
+    assert "starts at 0, where 100 of 200 answered are wrong, and stops there" in stopped.reason
+    assert guarantee_threshold(confidence, correct, max_risk=0.2, method="bonferroni").threshold is not None

@@ -140,12 +140,13 @@ def guarantee_threshold(
     items = _shuffle_one_of_each_group(_some_items(confidence, correct), groups, seed=seed)
     n_pilot = int(PILOT_SHARE * len(items.correct)) if method == "fixed_sequence" and start is None else 0
     pilot, tested = _split(items, n_pilot)
+    first = None
     if method == "fixed_sequence":
         first = start if start is not None else choose_start(*pilot, max_risk=max_risk) if n_pilot else 0.0
         found = _test_downwards(count_prefixes(tested), start=first, max_risk=max_risk, level=level)
     else:
         found = _test_ranks(tested, max_risk=max_risk, level=level)
-    return _describe(found, tested, method=method, max_risk=max_risk, level=level, n_pilot=n_pilot)
+    return _describe(found, tested, method=method, max_risk=max_risk, level=level, n_pilot=n_pilot, start=first)
 
 
 def conformal_threshold(
@@ -347,7 +348,14 @@ def _test_ranks(items: Items, *, max_risk: float, level: float) -> tuple[float, 
 
 
 def _describe(
-    found: tuple[float, int, int] | None, tested: Items, *, method: str, max_risk: float, level: float, n_pilot: int
+    found: tuple[float, int, int] | None,
+    tested: Items,
+    *,
+    method: str,
+    max_risk: float,
+    level: float,
+    n_pilot: int,
+    start: float | None,
 ) -> ThresholdGuarantee:
     n = len(tested.correct)
     needed = count_without_error(max_risk, level=level)
@@ -357,7 +365,9 @@ def _describe(
     if found is None:
         prefixes = count_prefixes(tested)
         items_needed = _estimate_items_needed(prefixes, max_risk=max_risk, level=level, total=n + n_pilot)
-        reason = _explain(prefixes, max_risk=max_risk, level=level, least=least, needed=needed, items_needed=items_needed)
+        reason = _explain_stop(prefixes, start=start, max_risk=max_risk, level=level) or _explain(
+            prefixes, max_risk=max_risk, level=level, least=least, needed=needed, items_needed=items_needed
+        )
     return ThresholdGuarantee(
         method="fixed_sequence" if method == "fixed_sequence" else "bonferroni",
         threshold=threshold,
@@ -371,6 +381,20 @@ def _describe(
         least_risk=least,
         items_without_error_needed=needed,
         items_needed=items_needed,
+    )
+
+
+def _explain_stop(prefixes: _Prefixes, *, start: float | None, max_risk: float, level: float) -> str | None:
+    """Why a fixed sequence found nothing although some threshold would pass by itself; None where none would."""
+    bounds = upper_bounds(prefixes.errors, prefixes.answered, level=level)
+    if start is None or bounds.min() > max_risk:
+        return None
+    above = int(np.searchsorted(-prefixes.threshold, -start, side="right"))
+    k, errors = (int(prefixes.answered[above - 1]), int(prefixes.errors[above - 1])) if above else (0, 0)
+    return (
+        f"no threshold can promise a risk of {max_risk:g} at level {level:g} in this order of tests: it starts at {start:.3g}, "
+        f"where {errors} of {k} answered are wrong, and stops there; more calibration items, or the guarantee 'bonferroni', may "
+        "find one"
     )
 
 

@@ -227,6 +227,7 @@ def _promise(run: Run[RunConfig], system: System) -> ThresholdGuarantee:
         [answering_is_right(example, grades[example.id]) for example in examples],
         max_risk=config.max_risk,
         level=config.level,
+        method=config.guarantee,
         groups=[example.group for example in examples],
         seed=run.config.seed,
     )

@@ -38,6 +38,7 @@ def promise(
         [right[row.question_id] for row in rows],
         max_risk=run.config.calibrate.max_risk,
         level=run.config.calibrate.level,
+        method=run.config.calibrate.guarantee,
         groups=[group[row.question_id] for row in rows],
         seed=run.config.seed,
     )
