@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -90,8 +90,8 @@ def predict(
                 examples[i],
                 prompts[i][len(prefix) :],
                 grammar,
-                choose=_chooser(temperature, f"{seed}|predict|{examples[i].id}"),
-                choose_forced=_chooser(temperature, f"{seed}|forced|{examples[i].id}") if force_answers else None,
+                choose=make_chooser(temperature, f"{seed}|predict|{examples[i].id}"),
+                choose_forced=make_chooser(temperature, f"{seed}|forced|{examples[i].id}") if force_answers else None,
             )
             for i in order
         ]
@@ -111,8 +111,13 @@ class Row:
     prompt: Sequence[int]
     grammar: ReplyGrammar
     choose: Choose
-    choose_forced: Choose | None
+    choose_forced: Choose | None = None
     """Another stream of chance: the forced answer is written beside the reply, step by step. None where none is asked for."""
+    settle: Callable[[Mapping[Decision, float]], Decision] | None = None
+    """Which decision the reply is written with, by their probabilities; None: what `choose` picks."""
+    watch: Callable[[Sequence[int], Logits | None, str], None] | None = None
+    """Hears of every step of writing: the tokens taken, the logits that the first of them was picked from, and the reply so far.
+    Tokens behind the first are those that the schema leaves no choice about."""
     probabilities: dict[Decision, float] | None = None
     reply: dict[str, Any] | None = None
     forced_answer: str | None = None
@@ -130,7 +135,7 @@ class Row:
         log_probabilities = yield from self._read_decision(opening)
         exact = np.exp(log_probabilities - np.logaddexp.reduce(log_probabilities))
         self.probabilities = {decision: float(p) for decision, p in zip(DECISIONS, exact, strict=True)}
-        decision = DECISIONS[self.choose(log_probabilities)]
+        decision = self.settle(self.probabilities) if self.settle else DECISIONS[self.choose(log_probabilities)]
         forced = None
         if self.choose_forced and decision != "correct":
             forced = self._force_answer(self.choose_forced, start=len(opening))
@@ -166,12 +171,15 @@ class Row:
         feed = Feed(self.grammar.openings[decision][len(self.grammar.opening) :], start, (beside,) if beside else ())
         written: list[int] = []
         while True:
-            masked = self.grammar.allowed(matcher, (yield feed))
+            logits = yield feed
+            masked = self.grammar.allowed(matcher, logits)
             token = choose(masked)
             if not np.isfinite(masked[token]):
                 raise _CannotDecodeError("the model's logits are not finite numbers; model.dtype=float32 may help")
             feed = Feed([token, *self.grammar.advance(matcher, token)])
             written += feed.tokens
+            if self.watch and not answer_only:
+                self.watch(feed.tokens, logits, self.grammar.text(decision, written))
             if answer_only:
                 # Tokens do not end where fields end, so that the text alone says whether the answer is closed.
                 answered = _REPLY_TO_ANSWER.match(self.grammar.text(decision, written))
@@ -264,8 +272,13 @@ class ReplyGrammar:
         return OPENING + decision + TO_ANSWER + written.decode("utf-8", errors="ignore")  # the last character may be half there
 
 
-def _chooser(temperature: float, stream: str) -> Choose:
-    """Picks from logits; equal names of the stream of chance draw alike."""
+def make_chooser(temperature: float, stream: str) -> Choose:
+    """What picks a token from logits.
+
+    Args:
+        temperature: 0 picks the likeliest.
+        stream: Name of the stream of chance; equal names draw alike.
+    """
     if temperature == 0:
         return lambda logits: int(logits.argmax())
     key = hashlib.sha256(stream.encode()).digest()

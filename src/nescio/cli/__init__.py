@@ -18,6 +18,7 @@ from nescio.cli.grade import grade
 from nescio.cli.label import label
 from nescio.cli.libraries import keep_freed_memory, quieten_libraries
 from nescio.cli.sample import sample
+from nescio.cli.serve import serve
 from nescio.cli.show import RunProgress, print_scorecard
 from nescio.data.load import SHIPPED
 from nescio.errors import NescioError
@@ -34,6 +35,7 @@ app.command()(grade)
 app.command()(label)
 app.command()(confidence)
 app.command()(compare)
+app.command()(serve)
 
 RunFile = Annotated[Path, typer.Argument(help="YAML run file, for example configs/quickstart.yaml.")]
 Overrides = Annotated[list[str] | None, typer.Option("--set", help="Override a setting: section.key=value.")]

@@ -97,13 +97,14 @@ class TorchEngine:
                 self._store.freeze_prefix(len(prefix))
                 self.prefix_length = len(prefix)
 
-    def run(self, programs: Iterable[RowProgram], *, rows_each: int = 1) -> Iterator[int]:
+    def run(self, programs: Iterable[RowProgram | None], *, rows_each: int = 1, eager: bool = False) -> Iterator[int]:
         """Run row programs to their end.
 
         Args:
-            programs: Started while there is room for them.
+            programs: Started while there is room for them. None where none is there yet: it is asked again later.
             rows_each: Rows that a program is expected to hold with its forks. Forks beyond that make the batch larger than
                 `max_rows`; they never wait.
+            eager: Whether to look for new programs after every step, and not only when some have ended.
 
         Yields:
             The position of each program in `programs`, when it and all its forks have ended.
@@ -118,6 +119,8 @@ class TorchEngine:
             with _ragged_attention(self.model):  # only while the caller waits: between results the model is its own again
                 while not ended:
                     ended = self._step(rows)
+                    if eager and self._has_room(rows) and queue.first() is not None:
+                        break
             yield from ended
 
     def _fill(self, rows: list[_Row], queue: _Queue, *, rows_each: int) -> Iterator[int]:
@@ -126,7 +129,7 @@ class TorchEngine:
         Places are refilled a quarter at a time: long first reads cost less together than one in every step. But attention
         lays the reads of a step out to the longest of them, so that few long ones are started at once.
         """
-        if len(rows) > self.max_rows * 3 // 4:
+        if not self._has_room(rows):
             return
         room, started, longest = max(1, (self.max_rows - len(rows)) // rows_each), 0, 0
         while room > started and (first := queue.first()) is not None:
@@ -140,6 +143,9 @@ class TorchEngine:
                 rows.append(_Row(first.number, first.program, first.feed))
                 self._fork(rows, [len(rows) - 1])
                 started += 1
+
+    def _has_room(self, rows: Sequence[_Row]) -> bool:
+        return len(rows) <= self.max_rows * 3 // 4
 
     def _step(self, rows: list[_Row]) -> list[int]:
         """Feed every row its pending tokens; drops the rows that end and returns the positions that are then done with."""
@@ -343,7 +349,7 @@ class _Waiting(NamedTuple):
 class _Queue:
     """Programs that wait for a place; the first of them has said what it wants to read."""
 
-    programs: Iterator[tuple[int, RowProgram]]
+    programs: Iterator[tuple[int, RowProgram | None]]
     _first: _Waiting | None = None
 
     def first(self) -> _Waiting | None:
