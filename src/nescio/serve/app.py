@@ -21,7 +21,6 @@ from nescio.errors import ModelError, NescioError
 from nescio.serve.decider import Ask, EmbeddedDecider, Reply, Told
 from nescio.serve.monitor import Monitor
 from nescio.serve.openai_schema import (
-    BinRecord,
     ChatRequest,
     DecideQuestion,
     DecideRecord,
@@ -201,7 +200,6 @@ def describe(state: ServerState, reply: Reply | Told) -> NescioRecord:
     """The extra object of a reply."""
     told = reply if isinstance(reply, Told) else reply.told
     run = state.decider.run
-    found = run.bin_of(told.confidence)
     return NescioRecord(
         run=run.id,
         action=told.verdict.action,
@@ -209,7 +207,7 @@ def describe(state: ServerState, reply: Reply | Told) -> NescioRecord:
         probabilities=told.probabilities,
         confidence=told.confidence,
         raw_confidence=told.raw_confidence,
-        bin=BinRecord(**found._asdict()) if found else None,
+        bin=run.bin_of(told.confidence),
         threshold=told.verdict.threshold,
         decided_by=told.verdict.decided_by,
         evidence_quality=None if isinstance(reply, Told) else reply.evidence_quality,

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from nescio.errors import DataError
 from nescio.serve.policy import Rule
+from nescio.serve.served_run import Bin
 
 MOST_MESSAGES = 64
 
@@ -123,17 +124,6 @@ class DecideRequests(_Strict):
     seed: int = 0
 
 
-class BinRecord(BaseModel):
-    """Test questions of like confidence."""
-
-    lower: float
-    upper: float
-    n: int
-    accuracy: float | None
-    low: float | None
-    high: float | None
-
-
 class NescioRecord(BaseModel):
     """What nescio adds to a completion."""
 
@@ -143,7 +133,7 @@ class NescioRecord(BaseModel):
     probabilities: dict[Literal["correct", "uncertain", "refuse"], float]
     confidence: float
     raw_confidence: float
-    bin: BinRecord | None
+    bin: Bin | None
     threshold: float | None
     decided_by: Literal["model", "threshold", "costs", "guaranteed"]
     evidence_quality: Literal["high", "medium", "low"] | None

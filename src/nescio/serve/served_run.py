@@ -13,14 +13,11 @@ from nescio.errors import ConfigError, DataError
 from nescio.metrics import reliability_bins, wilson_interval
 from nescio.models.load import LoadedModel, load_adapted_model, load_model
 from nescio.pipeline.line import ADAPTER_FILES
-from nescio.records import Example, Grade, Prediction, answering_is_right
+from nescio.records import Example, Grade, Prediction, Record, answering_is_right
 from nescio.store import read_json, read_records, sha256_of_file, sha256_of_json
 
-LEAST_WINDOW = 256
-"""Tokens that prompt and reply together may have at the least."""
 
-
-class Bin(NamedTuple):
+class Bin(Record):
     """How often answering was right among test questions of like confidence."""
 
     lower: float
@@ -121,7 +118,8 @@ def _read_bins(folder: Path, system: str, calibration: Calibration, *, n_bins: i
         accuracy = float(found.accuracy[place]) if n else None
         bounds = wilson_interval(round(accuracy * n), n) if accuracy is not None else None
         low, high = (bounds.low, bounds.high) if bounds else (None, None)
-        bins.append(Bin(float(found.lower[place]), float(found.upper[place]), n, accuracy, low, high))
+        edges = {"lower": float(found.lower[place]), "upper": float(found.upper[place])}
+        bins.append(Bin(**edges, n=n, accuracy=accuracy, low=low, high=high))
     return bins
 
 
