@@ -71,9 +71,10 @@ def _tell(rows: Sequence[DotRow]) -> str:
 def _plan_risk_coverage(entries: Sequence[Entry], place: str) -> Plan:
     entries = [entry for entry in entries if entry.speaks(place)]
     best = find_best(entries, place, kind="untrained")
-    trained = [entry for entry in entries if entry.kind == "trained"]
+    mix = find_best(entries, place, kind="mix")
+    learnt = [*([mix] if mix else []), *(entry for entry in entries if entry.kind == "trained")]
     room = len(figures.LINES) - (best is not None)
-    highlighted = [*trained[:room], *([best] if best else [])]
+    highlighted = [*learnt[:room], *([best] if best else [])]
     curves = [make_curve(show_name(entry.label), entry.stated(place)) for entry in entries]
     rest = [show_name(entry.label) for entry in entries if entry not in highlighted]
     first = highlighted[0] if highlighted else entries[0]
