@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from string import ascii_uppercase
 from typing import Any
 
@@ -203,12 +204,17 @@ def _apply_template(tokenizer: Any, messages: list[dict[str, str]], template: An
 
 
 def _control_tokens(tokenizer: Any) -> re.Pattern[str]:
-    """Matches the first character of every control token that a text spells out.
+    """Matches the first character of every control token that a text spells out."""
+    return _find_control_tokens(tokenizer, str(tokenizer.chat_template), len(tokenizer))
+
+
+@lru_cache(maxsize=8)
+def _find_control_tokens(tokenizer: Any, template: str, _: int) -> re.Pattern[str]:
+    """Kept while template and vocabulary are as they were: Gemma names thousands of tokens, and every prompt asks.
 
     Control tokens are those marked special and those that the template writes. Other added tokens (Gemma has some for line
     breaks and HTML tags) are words like any other.
     """
-    template = str(tokenizer.chat_template)
     names = {
         added.content
         for added in tokenizer.added_tokens_decoder.values()
