@@ -30,6 +30,9 @@ class CharacterTokenizer:
     added_tokens_decoder: dict[int, Any] = {}  # noqa: RUF012 - as in transformers
     all_special_tokens = ("<s>",)
 
+    def __len__(self) -> int:
+        return 1 + sys.maxunicode
+
     def __call__(self, text: str, *, add_special_tokens: bool = True) -> dict[str, list[int]]:
         """Encode."""
         return {"input_ids": [BOS] * add_special_tokens + [ord(character) for character in text]}
