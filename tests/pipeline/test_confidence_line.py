@@ -74,6 +74,7 @@ def test_every_objective_runs_to_a_scorecard(world, tmp_path, name):
     told = scorecard["places"]["in_distribution"]["methods"]
     mixes = {f"mix_{kind}" for kind in config.confidence.mixes}
     assert {own, "constant", *config.confidence.estimators, *mixes} == set(told)
+    assert set(config.confidence.estimators) <= read_json(folder / "costs.json").keys()
     rows = read_records(folder / "confidences" / "test.own.jsonl", Confidence)
     asked = (folder / "data" / "test.own.jsonl").read_text().count("\n")
     assert sum(row.method == own for row in rows) == asked

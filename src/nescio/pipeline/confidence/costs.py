@@ -78,12 +78,18 @@ def count_drawn_tokens(samples: Sequence[Sample], prompts: dict[str, int]) -> tu
 def count_prompt_tokens(tokenizer: Any, requests: Sequence[SampleRequest]) -> tuple[int, int]:
     """Tokens of some prompts with what their replies begin with: without the beginning that all share, and with it."""
     from nescio.models.prompt import encode_messages, encode_text
-    from nescio.models.torch_engine import common_prefix
 
     rows = []
     for request in requests:
         prompt = encode_messages(tokenizer, request.messages) if request.messages else encode_text(tokenizer, request.text)
         rows.append([*prompt, *tokenizer(request.begun, add_special_tokens=False)["input_ids"]] if request.begun else prompt)
+    return count_row_tokens(rows)
+
+
+def count_row_tokens(rows: Sequence[Sequence[int]]) -> tuple[int, int]:
+    """Tokens of some rows: with the beginning that all share read once, and with every row read whole."""
+    from nescio.models.torch_engine import common_prefix
+
     whole = sum(map(len, rows))
     shared = len(common_prefix(rows)) if len(rows) > 1 else 0
     return whole - shared * (len(rows) - 1), whole

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from nescio.config import StatedConfidenceConfig
 from nescio.errors import DataError
 from nescio.models.load import load_model, load_tokenizer, resolve_model
-from nescio.pipeline.confidence.costs import Costs, count_drawn_tokens, count_prompt_tokens
+from nescio.pipeline.confidence.costs import Costs, count_drawn_tokens, count_prompt_tokens, count_row_tokens
 from nescio.pipeline.confidence.files import (
     ConfidenceRun,
     greedy_right,
@@ -128,7 +128,8 @@ class Estimating:
 
         run = self._run
         read = token_entropy.mean_token_entropy if method == "mean_token_entropy" else token_entropy.max_token_entropy
-        found = self._entropies(part)
+        found, (tokens, whole) = self._entropies(part)
+        self._costs.add(method, questions=len(found), tokens=tokens, tokens_unshared=whole)
         estimates = {question.id: read(found.get(question.id)) for question in run_questions(run, part)}
         return [
             Confidence(question_id=question_id, method=method, confidence=one.confidence, reason=one.reason)
@@ -136,8 +137,8 @@ class Estimating:
         ]
 
     @cache  # noqa: B019 - lives as long as the stage
-    def _entropies(self, part: str) -> dict[str, Sequence[float]]:
-        """Of the next token at each place of the greedy answers, in nats."""
+    def _entropies(self, part: str) -> tuple[dict[str, Sequence[float]], tuple[int, int]]:
+        """Of the next token at each place of the greedy answers, in nats; and the tokens read for them."""
         from nescio.confidence.asked.token_entropy import encode_stored_answer, token_entropies
         from nescio.pipeline.asking import make_prompt_settings
         from nescio.sample import render_request
@@ -151,7 +152,8 @@ class Estimating:
             for question in asked
         ]
         read = token_entropies(loaded, [one[0] for one in encoded], [one[1] for one in encoded])
-        return {question.id: one for question, one in zip(asked, read, strict=True) if one is not None}
+        counts = count_row_tokens([[*prompt, *answer[:-1]] for prompt, answer in encoded])
+        return {question.id: one for question, one in zip(asked, read, strict=True) if one is not None}, counts
 
 
 def mix_confidences(run: ConfidenceRun, told: Mapping[str, Sequence[Confidence]]) -> dict[str, list[Confidence]]:
