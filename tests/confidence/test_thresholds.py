@@ -381,3 +381,13 @@ def test_a_sequence_that_stops_at_its_start_says_so():
     assert stopped.threshold is None
     assert "starts at 0, where 100 of 200 answered are wrong, and stops there" in stopped.reason
     assert guarantee_threshold(confidence, correct, max_risk=0.2, method="bonferroni").threshold is not None
+
+
+def test_bonferroni_says_where_one_test_alone_would_pass():
+    """14 answers without an error bound the risk by 0.2; of many thresholds tried, that is not enough."""
+    confidence = np.linspace(1, 0, 200)
+    correct = np.repeat([1, 0], [14, 186])
+    told = guarantee_threshold(confidence, correct, max_risk=0.2, method="bonferroni")
+
+    assert told.threshold is None
+    assert "the best one by itself would, with 0 of 14 answered wrong, but not as one of several" in told.reason

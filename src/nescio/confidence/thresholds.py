@@ -385,10 +385,17 @@ def _describe(
 
 
 def _explain_stop(prefixes: _Prefixes, *, start: float | None, max_risk: float, level: float) -> str | None:
-    """Why a fixed sequence found nothing although some threshold would pass by itself; None where none would."""
+    """Why nothing was found although some threshold would pass by itself; None where none would."""
     bounds = upper_bounds(prefixes.errors, prefixes.answered, level=level)
-    if start is None or bounds.min() > max_risk:
+    if bounds.min() > max_risk:
         return None
+    if start is None:
+        best = int(np.argmin(bounds))
+        return (
+            f"no threshold can promise a risk of {max_risk:g} at level {level:g}: the best one by itself would, with "
+            f"{prefixes.errors[best]} of {prefixes.answered[best]} answered wrong, but not as one of several that are tried; more "
+            "calibration items may"
+        )
     above = int(np.searchsorted(-prefixes.threshold, -start, side="right"))
     k, errors = (int(prefixes.answered[above - 1]), int(prefixes.errors[above - 1])) if above else (0, 0)
     return (
