@@ -393,8 +393,8 @@ def _explain_stop(prefixes: _Prefixes, *, start: float | None, max_risk: float, 
         best = int(np.argmin(bounds))
         return (
             f"no threshold can promise a risk of {max_risk:g} at level {level:g}: the best one by itself would, with "
-            f"{prefixes.errors[best]} of {prefixes.answered[best]} answered wrong, but not as one of several that are tried; more "
-            "calibration items may"
+            f"{prefixes.errors[best]} of {prefixes.answered[best]} answered wrong, but not as one of several that are tried; "
+            "more calibration items may"
         )
     above = int(np.searchsorted(-prefixes.threshold, -start, side="right"))
     k, errors = (int(prefixes.answered[above - 1]), int(prefixes.errors[above - 1])) if above else (0, 0)
