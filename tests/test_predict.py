@@ -19,7 +19,7 @@ from nescio.models.load import LoadedModel
 from nescio.models.prompt import build_messages, encode_messages
 from nescio.models.tiny import ARCHITECTURES
 from nescio.models.torch_engine import common_prefix
-from nescio.predict import ReplyGrammar, Row, _chooser, predict, predict_resumably
+from nescio.predict import ReplyGrammar, Row, make_chooser, predict, predict_resumably
 from nescio.records import DECISIONS, EVIDENCE_QUALITIES, Example, Prediction
 
 SHORT: dict[str, Any] = {"max_answer_chars": 12, "max_justification_chars": 12}
@@ -204,7 +204,7 @@ def test_draws_follow_the_tempered_distribution(temperature: float) -> None:
     logits = np.array([0.0, -np.inf, 1.0, -1.0, -np.inf])
     weights = {place: math.exp(logit / temperature) for place, logit in enumerate(logits)}
     expected = {place: weight / sum(weights.values()) for place, weight in weights.items()}
-    counts = Counter(_chooser(temperature, f"id{n}")(logits) for n in range(4000))
+    counts = Counter(make_chooser(temperature, f"id{n}")(logits) for n in range(4000))
 
     assert counts[1] == counts[4] == 0
     assert_spread_like(expected, counts, draws=4000)
@@ -444,7 +444,7 @@ def test_random_replies_full_of_escapes_parse(scribes: dict[str, Scribe], kind: 
     for seed in range(60):
         torch.manual_seed(seed)
         answer_only = seed % 2 == 1
-        draw = _chooser(1.0, f"a{seed}")
+        draw = make_chooser(1.0, f"a{seed}")
         row = Row(None, [], scribe.grammar, choose=draw, choose_forced=draw)  # type: ignore[arg-type]
         program = row._write("refuse", draw, start=0, answer_only=answer_only)
         next(program)

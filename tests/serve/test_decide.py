@@ -92,6 +92,7 @@ def test_bad_questions_are_refused(url, body, message):
         (b"{not json", {}, 400),
         (b'{"question": "\xff\xfe"}', {}, 400),
         (b"x" * (2 << 20), {}, 413),
+        (b"x" * (50 << 20), {}, 413),
     ],
 )
 def test_bad_bodies_are_refused(url, raw, headers, status):

@@ -31,6 +31,8 @@ from nescio.serve.openai_schema import (
 from nescio.serve.policy import ApiKey, Policy, Rule
 
 MOST_BODY_BYTES = 1 << 20
+MOST_BYTES_LISTENED_TO = 1 << 28
+"""A body up to here is read and thrown away, so that its sender hears what is wrong with it."""
 
 
 class ServerState:
@@ -150,11 +152,14 @@ def _rule(policy: Policy, key: ApiKey | None, wanted: Rule) -> Rule:
 
 
 async def _limit_body(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-    """Refuse bodies that are too long before they are read."""
+    """Refuse bodies that are too long before anything is made of them."""
     declared = request.headers.get("content-length", "")
     if request.method == "POST" and not declared.isdigit():
         return _error(411, "the length of the body must be declared; send a Content-Length header")
     if declared.isdigit() and int(declared) > MOST_BODY_BYTES:
+        if int(declared) <= MOST_BYTES_LISTENED_TO:  # a client that is still sending would only see a broken connection
+            async for _ in request.stream():
+                pass
         return _error(413, f"the body has {declared} bytes, and {MOST_BODY_BYTES} is the most; shorten the context")
     return await call_next(request)
 
