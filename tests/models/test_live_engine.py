@@ -162,6 +162,22 @@ def test_a_pass_that_fails_ends_its_programs_and_no_later_ones(model: Any, engin
     assert row.largest_error(model, []) < TOLERANCE
 
 
+def test_a_listener_that_fails_takes_no_other_along(engine: LiveEngine, caplog: pytest.LogCaptureFixture) -> None:
+    """As an event loop that was closed under it; and it is said."""
+
+    def gone(_: Exception | None) -> None:
+        raise RuntimeError("the loop is closed")
+
+    ending = Ending()
+    engine.submit(ragged_rows(1, seed=6)[0].program(), gone)
+    engine.submit(ragged_rows(1, seed=7)[0].program(), ending)
+
+    assert ending.wait().error is None
+    assert engine.alive
+    engine.close(seconds=PATIENCE)
+    assert "nobody heard" in caplog.text
+
+
 def test_closing_ends_what_was_accepted_and_takes_no_more(model: Any) -> None:
     """Every program that was taken is run to its end."""
     live = LiveEngine(TorchEngine(model, max_rows=2))

@@ -96,6 +96,7 @@ def test_an_answer_is_cut_where_it_is_asked_to_be(url):
     [
         ({"n": 2}, "n: "),
         ({"top_p": 0.5}, "top_p: "),
+        ({"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {}}}}, "response_format.type"),
         ({"messages": [{"role": "assistant", "content": "I say"}]}, "the last message must be the user's question"),
         ({"messages": []}, "messages: "),
         ({"extra_body": {"nescio": {"rule": {"threshold": 1.5}}}}, "nescio.rule.threshold"),

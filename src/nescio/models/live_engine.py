@@ -6,6 +6,7 @@ that fails takes no other along.
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
 from collections.abc import Callable, Iterator
@@ -13,6 +14,10 @@ from dataclasses import dataclass, field
 
 from nescio.errors import ModelError
 from nescio.models.torch_engine import RowProgram, TorchEngine
+
+GATHER_SECONDS = 0.002
+"""How long an idle engine waits for more programs after the first, so that they start together."""
+_LOG = logging.getLogger(__name__)
 
 OnEnd = Callable[[Exception | None], None]
 """Called once, in the engine's thread, when a program has ended: with what went wrong, if anything did."""
@@ -44,15 +49,9 @@ class Ticket:
 class LiveEngine:
     """Runs programs in a thread of its own, as they come."""
 
-    def __init__(self, engine: TorchEngine, *, gather_seconds: float = 0.002) -> None:
-        """Start the thread.
-
-        Args:
-            engine: Nobody else may use it from now on, nor its model.
-            gather_seconds: How long an idle engine waits for more programs after the first, so that they start together.
-        """
+    def __init__(self, engine: TorchEngine) -> None:
+        """Start the thread; nobody else may use the engine from now on, nor its model."""
         self._engine = engine
-        self._gather_seconds = gather_seconds
         self._waiting: queue.SimpleQueue[Ticket | None] = queue.SimpleQueue()
         self._running: dict[int, Ticket] = {}
         self._closed = threading.Event()
@@ -119,7 +118,10 @@ class LiveEngine:
     def _end(self, ticket: Ticket) -> None:
         if ticket.error is None and ticket.cancelled:
             ticket.error = CancelledRowError("cancelled")
-        ticket.on_end(ticket.error)
+        try:
+            ticket.on_end(ticket.error)
+        except Exception:  # noqa: BLE001 - of a listener that is gone, such as a loop that is closed; the others still wait
+            _LOG.exception("nobody heard of the end of a program")
 
     def _take(self, number: int) -> RowProgram | None:
         """The next program that waits; None where none does and others run. An idle engine waits for one.
@@ -141,8 +143,8 @@ class LiveEngine:
             if ticket.cancelled:
                 self._end(ticket)
                 continue
-            if not self._running and self._gather_seconds and self._waiting.empty():
-                self._closed.wait(self._gather_seconds)
+            if not self._running and self._waiting.empty():
+                self._closed.wait(GATHER_SECONDS)
             self._running[number] = ticket
             return _guard(ticket.program, ticket)
 

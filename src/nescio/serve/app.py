@@ -8,7 +8,7 @@ import hmac
 import json
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Request
@@ -140,7 +140,7 @@ def make_app(
         if isinstance(body, DecideRequests):
             for question in body.questions:
                 decider.count_tokens(Ask(question.question, question.context))
-            return list(await asyncio.gather(*(one(question) for question in body.questions)))
+            return await _all([one(question) for question in body.questions])
         return await one(body)
 
     return app
@@ -162,6 +162,16 @@ async def _limit_body(request: Request, call_next: Callable[[Request], Awaitable
                 pass
         return _error(413, f"the body has {declared} bytes, and {MOST_BODY_BYTES} is the most; shorten the context")
     return await call_next(request)
+
+
+async def _all(asked: Sequence[Coroutine[Any, Any, DecideRecord]]) -> list[DecideRecord]:
+    """All of them; where one fails, the others are not answered for nobody."""
+    tasks = [asyncio.create_task(one) for one in asked]
+    try:
+        return list(await asyncio.gather(*tasks))
+    finally:
+        for task in tasks:
+            task.cancel()
 
 
 async def _hear(state: ServerState, ask: Ask) -> Reply:

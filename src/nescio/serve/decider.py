@@ -88,7 +88,6 @@ class _Request:
     told: Told | None = None
     written_as: Decision = "correct"
     sent: str = ""
-    text: str = ""
     tokens: int = 0
     answer_tokens: int = 0
     logprobs: list[TokenLogprob] = field(default_factory=list)
@@ -153,7 +152,9 @@ class EmbeddedDecider:
         Raises:
             DataError: It is longer than this server takes.
         """
-        n = len(self._encode(ask.question, ask.context))
+        return self._check_length(len(self._encode(ask.question, ask.context)))
+
+    def _check_length(self, n: int) -> int:
         if n > self.max_prompt_tokens:
             raise DataError(
                 f"question and context have {n} tokens with the prompt around them, and this server takes at most "
@@ -169,7 +170,7 @@ class EmbeddedDecider:
             ModelError: The model cannot make anything of it.
         """
         prompt = self._encode(ask.question, ask.context)
-        self.count_tokens(ask)
+        self._check_length(len(prompt))
         request = _Request(ask, asyncio.get_running_loop())
         row = Row(
             Question(id="-", group="-", question=ask.question, context=ask.context),
@@ -221,7 +222,6 @@ class EmbeddedDecider:
 
     def _watch(self, request: _Request, tokens: Sequence[int], logits: Any, text: str) -> None:
         request.tokens += len(tokens)
-        request.text = text
         before = request.sent
         answer, closed = read_partial_answer(text)
         if len(answer) > len(before):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -38,10 +38,9 @@ class ChatMessage(_Strict):
 
 
 class ResponseFormat(_Strict):
-    """`text`: the answer alone; `json_object` and `json_schema`: the whole structured reply, which has one schema."""
+    """`text`: the answer alone; `json_object`: the whole structured reply, whose schema is the run's and no other."""
 
-    type: Literal["text", "json_object", "json_schema"]
-    json_schema: dict[str, Any] | None = None
+    type: Literal["text", "json_object"]
 
 
 class StreamOptions(_Strict):

@@ -88,7 +88,7 @@ def read_run(folder: str | Path) -> ServedRun:
         config=config,
         system=system,
         calibration=calibration,
-        guarantee=_read_guarantee(folder, system),
+        guarantee=_read_guarantee(folder, system) if config.calibrate.max_risk is not None else None,
         bins=tuple(_read_bins(folder, system, calibration)),
         live_reference=tuple(_confidences(folder, system, calibration, "calibration")),
         load=lambda: _load(config.model, folder if system == "tuned" else None),

@@ -215,7 +215,7 @@ def calibrate(run: ConfidenceRun) -> None:
             prompt=sha256_of_json([config.sample.model_dump(include=set(OF_PROMPT)), config.confidence.query]),
         )
         write_json(run.folder / "calibrate.json", {method: one.model_dump(mode="json") for method, one in fitted.items()})
-        if (run.folder / "adapter").is_dir() and method_name(config.confidence) in fitted:  # goes where the adapter goes
+        if config.confidence.objective != "none" and method_name(config.confidence) in fitted:  # goes where the adapter goes
             write_json(
                 run.folder / "adapter" / "calibration.json", fitted[method_name(config.confidence)].model_dump(mode="json")
             )
